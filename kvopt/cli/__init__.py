@@ -1,0 +1,41 @@
+"""The command line: each module holds a few commands; a command reads, calls the library, writes, never computes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from kvopt.cli import solving
+from kvopt.errors import KvoptError
+
+#: Exit codes (docs/formats.md).
+EXIT_DONE, EXIT_NO, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="kvopt",
+    help="Exact and certified scheduling of LLM requests under a KV cache capacity.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+solving.register(app)
+
+
+def main() -> None:
+    """Entry point of the ``kvopt`` command: one readable message and the right exit code for each failure."""
+    try:
+        app()
+    except KvoptError as error:
+        print(f"kvopt: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        print("kvopt: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except MemoryError:
+        print("kvopt: out of memory", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_NO)

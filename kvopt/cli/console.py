@@ -1,0 +1,90 @@
+"""What the commands share: options, the progress line, interruption, printing of numbers."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Annotated, Any
+
+import typer
+
+from kvopt.monitor import Monitor
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
+TimeLimit = Annotated[float | None, typer.Option(help="Seconds of wall-clock time.")]
+MemoryLimit = Annotated[float | None, typer.Option(help="Gigabytes of resident memory.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+Workers = Annotated[int, typer.Option(help="Threads to use.")]
+
+
+def say(message: str, quiet: bool = False) -> None:
+    """A message for people: standard error, so that standard output stays clean for scripts."""
+    if not quiet:
+        print(message, file=sys.stderr)
+
+
+class ProgressLine:
+    """Shows progress reports: one line rewritten on a terminal, a line every few seconds elsewhere."""
+
+    EVERY_S = 5.0
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.terminal = sys.stderr.isatty()
+        self.width = 0
+        self.last = time.perf_counter()
+
+    def __call__(self, fields: dict[str, Any]) -> None:
+        if self.quiet:
+            return
+        parts = [f"{fields['elapsed_s']:7.1f} s"]
+        for key, value in fields.items():
+            if key != "elapsed_s" and value is not None:
+                parts.append(f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key} {value}")
+        incumbent, bound = fields.get("incumbent"), fields.get("bound")
+        if incumbent is not None and bound:
+            parts.append(f"gap {100 * (incumbent - bound) / bound:.2f} %")
+        text = "  ".join(parts)
+        if self.terminal:
+            sys.stderr.write("\r" + text.ljust(self.width))
+            sys.stderr.flush()
+            self.width = len(text)
+        elif time.perf_counter() - self.last >= self.EVERY_S:
+            self.last = time.perf_counter()
+            print(text, file=sys.stderr)
+
+    def end(self) -> None:
+        """Leave the rewritten line."""
+        if self.terminal and self.width:
+            sys.stderr.write("\r" + " " * self.width + "\r")
+            sys.stderr.flush()
+
+
+@contextmanager
+def interruptible(monitor: Monitor) -> Iterator[None]:
+    """First SIGINT or SIGTERM asks the solver to stop and keeps what it has; a second one ends it hard."""
+
+    def ask(number: int, frame: Any) -> None:
+        if monitor.interrupted:
+            raise KeyboardInterrupt
+        monitor.interrupt()
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def percent(value: Fraction | None) -> str:
+    """A ratio as a percentage with two decimals, rounded up so that no gap looks smaller than it is."""
+    if value is None:
+        return "-"
+    hundredths = -(-value.numerator * 10_000 // value.denominator)
+    return f"{hundredths / 100:.2f} %"

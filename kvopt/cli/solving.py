@@ -1,0 +1,140 @@
+"""``kvopt solve`` and ``kvopt verify``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kvopt.cli.console import (
+    Json,
+    MemoryLimit,
+    ProgressLine,
+    Quiet,
+    Seed,
+    TimeLimit,
+    Workers,
+    interruptible,
+    percent,
+    say,
+)
+
+if TYPE_CHECKING:
+    from kvopt.model import Result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(solve)
+    app.command()(verify)
+
+
+def describe(result: Result) -> str:
+    """A result in two or three lines."""
+    if result.schedule is None:
+        return f"{result.solver}: {result.status}, lower bound {result.lower_bound}"
+    lines = [
+        f"{result.instance.name}: {result.instance.n} requests, capacity {result.instance.capacity:,}",
+        f"{result.solver}: {result.status}, total latency {result.total_latency:,}, "
+        f"average {float(result.schedule.average_latency):.4f} rounds",
+    ]
+    bound = "no lower bound" if result.lower_bound is None else f"lower bound {result.lower_bound:,}"
+    proof = f" (certificate: {result.certificate.kind})" if result.certificate else ""
+    lines.append(f"{bound}{proof}, gap {percent(result.gap)}, {result.runtime_s:.2f} s")
+    return "\n".join(lines)
+
+
+def solve(
+    file: Annotated[str, typer.Argument(help="Instance file, - for standard input.")],
+    solver: Annotated[str, typer.Option(help="auto, dp, cp-sat, highs, scip, cbc, brute-force or a policy.")] = "auto",
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
+    gap: Annotated[float, typer.Option(help="Stop at this relative gap (0.01 is one percent).")] = 0.0,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="Result file to write.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Solve an instance file; the schedule is verified before it is shown."""
+    from kvopt.io.formats import encode_result, read, write_result
+    from kvopt.monitor import Monitor
+    from kvopt.solve import load_solver
+    from kvopt.solve import solve as run
+
+    load_solver(solver)
+    instance = read(file)
+    line = ProgressLine(quiet)
+    monitor = Monitor(
+        instance,
+        time_limit_s=time_limit,
+        memory_limit_gb=memory_limit,
+        target_gap=gap,
+        seed=seed,
+        workers=workers,
+        on_progress=line,
+    )
+    with interruptible(monitor):
+        result = run(instance, solver, monitor=monitor)
+    line.end()
+    if output is not None:
+        write_result(result, output)
+    if json:
+        typer.echo(encode_result(result), nl=False)
+    else:
+        say(describe(result), quiet)
+        if output is not None:
+            say(f"written to {output}", quiet)
+    if monitor.interrupted:
+        raise typer.Exit(130)
+    if result.schedule is None:
+        raise typer.Exit(1)
+
+
+def verify(
+    file: Annotated[str, typer.Argument(help="Instance file.")],
+    result: Annotated[str, typer.Argument(help="Result file.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a result file: schedule, objective, bound and certificate, with integers and fractions only."""
+    import msgspec
+
+    from kvopt import verify as checker
+    from kvopt.io.files import read_bytes
+    from kvopt.io.formats import parse_result, read
+
+    instance = read(file)
+    data = read_bytes(result)
+    parse_result(data, result)
+    problem = checker.Problem(
+        instance.capacity, instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
+    )
+    claims = {"certificate": None, **msgspec.json.decode(data)}
+    verification = checker.verify_result(problem, claims)
+    if json:
+        typer.echo(msgspec.json.encode(verification))
+    elif not quiet:
+        typer.echo(summary(verification))
+    if verification.verdict in (checker.REFUSED, checker.NOTHING):
+        raise typer.Exit(1)
+
+
+def summary(verification: object) -> str:
+    """The verdict and its grounds, a line each."""
+    from kvopt import verify as checker
+
+    assert isinstance(verification, checker.Verification)
+    value, bound = verification.total_latency, verification.lower_bound
+    if verification.verdict == checker.REFUSED:
+        return "\n".join(["REFUSED", *(f"  {violation}" for violation in verification.violations)])
+    if verification.optimal:
+        return f"PROVED  optimal: total latency {value:,}"
+    if verification.verdict == checker.PROVED and value is not None:
+        gap = f"{100 * (value - bound) / bound:.2f} %" if bound else "-"
+        return f"PROVED  total latency {value:,} is feasible, no schedule is below {bound:,}; gap {gap}"
+    if verification.verdict == checker.PROVED:
+        return f"PROVED  no schedule is below {bound:,}"
+    if verification.verdict == checker.FEASIBLE:
+        return f"FEASIBLE  total latency {value:,}; the bound is not certified"
+    return "NOTHING  neither a schedule nor a certificate"

@@ -1,0 +1,1 @@
+"""Files: instances, results, certificates and public traces."""

@@ -1,0 +1,70 @@
+"""Bytes in and out: gzip by suffix, ``-`` for the standard streams, and no half-written file ever."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+from kvopt.errors import InputError
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Contents of a file (unpacked when its name ends in ``.gz``), or of standard input for ``-``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or not valid gzip.
+    """
+    if str(path) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        data = Path(path).read_bytes()
+        return gzip.decompress(data) if str(path).endswith(".gz") else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a whole file or nothing: into a neighbour first, then renamed over `path`.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, not writable or full; what stood at `path` is untouched.
+    """
+    if str(path) == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(path)
+    if path.name.endswith(".gz"):
+        data = gzip.compress(data, mtime=0)  # no time stamp: equal content gives equal files
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a device or pipe: there is nothing to rename over
+            return
+        descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(beside, 0o666 & ~umask)
+            os.replace(beside, path)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({reason(error)})") from error
+
+
+def reason(error: BaseException) -> str:
+    """The short text of an operating system error."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,18 @@
+"""Instances, schedules, results, certificates: frozen, integers; imports nothing else of kvopt but its errors."""
+
+from kvopt.model.instance import MAX_REQUESTS, MAX_VALUE, Instance, IntArray, RequestTypes, exact_sum
+from kvopt.model.result import Certificate, Result, Status
+from kvopt.model.schedule import Schedule
+
+__all__ = [
+    "MAX_REQUESTS",
+    "MAX_VALUE",
+    "Certificate",
+    "Instance",
+    "IntArray",
+    "RequestTypes",
+    "Result",
+    "Schedule",
+    "Status",
+    "exact_sum",
+]

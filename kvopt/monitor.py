@@ -1,0 +1,155 @@
+"""Limits, interruption, progress and the best schedule so far: what a solver and its caller share during a run."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kvopt.errors import InputError
+from kvopt.model import Instance, IntArray, exact_sum
+
+#: Called with the fields of one progress line: elapsed_s, incumbent, bound and what else the solver reports.
+ProgressCallback = Callable[[dict[str, Any]], None]
+
+#: Seconds between two progress reports.
+REPORT_EVERY_S = 0.2
+
+
+def resident_gb() -> float:
+    """Resident memory of this process in GB (Linux; the peak elsewhere)."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() / 1e9
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+class Monitor:
+    """Carries the limits into a solver and its best schedule out of it, whatever ends the run.
+
+    A solver calls `offer` for each improving schedule, `report` now and then, and stops soon after
+    `stopped` turns true; a limit reached or an interrupt then costs nothing that was found before.
+
+    Parameters
+    ----------
+    instance : Instance
+    time_limit_s, memory_limit_gb : float, optional
+        Wall-clock seconds and gigabytes of resident memory; None for no limit.
+    target_gap : float
+        Relative gap at which to stop, 0 for a proof of optimality.
+    seed : int
+        Seed of every random choice, >= 0.
+    workers : int
+        Threads a solver may use.
+    on_progress : callable, optional
+        Receives progress reports.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        *,
+        time_limit_s: float | None = None,
+        memory_limit_gb: float | None = None,
+        target_gap: float = 0.0,
+        seed: int = 0,
+        workers: int = 2,
+        on_progress: ProgressCallback | None = None,
+    ) -> None:
+        for name, value in (("time limit", time_limit_s), ("memory limit", memory_limit_gb)):
+            if value is not None and not value > 0:
+                raise InputError(f"the {name} must be positive, got {value}")
+        if not 0 <= target_gap < float("inf"):
+            raise InputError(f"the target gap must be at least 0, got {target_gap}")
+        if seed < 0 or workers < 1:
+            raise InputError("the seed must be at least 0 and the number of workers at least 1")
+        self.instance = instance
+        self.time_limit_s = time_limit_s
+        self.memory_limit_gb = memory_limit_gb
+        self.target_gap = target_gap
+        self.seed = seed
+        self.workers = workers
+        self.interrupted = False
+        self.best_starts: IntArray | None = None
+        self.incumbent: int | None = None
+        self.bound: int | None = None
+        #: (seconds, incumbent, bound) whenever one of the two improved.
+        self.trajectory: list[tuple[float, int | None, int | None]] = []
+        self._on_progress = on_progress
+        self._started = time.perf_counter()
+        self._last_report = float("-inf")
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._started
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, infinite without a time limit, never negative."""
+        if self.time_limit_s is None:
+            return float("inf")
+        return max(0.0, self.time_limit_s - self.elapsed_s)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the solver must end: interrupted, out of time or above the memory limit."""
+        return self.stop_reason is not None
+
+    @property
+    def stop_reason(self) -> str | None:
+        """``interrupted``, ``time limit`` or ``memory limit``, or None while the run may go on."""
+        if self.interrupted:
+            return "interrupted"
+        if self.remaining_s <= 0:
+            return "time limit"
+        if self.memory_limit_gb is not None and resident_gb() > self.memory_limit_gb:
+            return "memory limit"
+        return None
+
+    @property
+    def gap_reached(self) -> bool:
+        """Whether incumbent and bound are within the target gap."""
+        if self.incumbent is None or self.bound is None:
+            return False
+        return self.incumbent - self.bound <= self.target_gap * max(self.bound, 0)
+
+    def interrupt(self) -> None:
+        """Ask the solver to stop at its next look; safe in a signal handler."""
+        self.interrupted = True
+
+    def offer(self, starts: IntArray | Sequence[int]) -> bool:
+        """Keep a feasible schedule if it is the best so far; tells whether it is.
+
+        The schedule is verified later, before it becomes a `Result`.
+        """
+        candidate = np.array(starts, dtype=np.int64)
+        value = exact_sum(candidate + self.instance.output - self.instance.arrival)
+        if self.incumbent is not None and value >= self.incumbent:
+            return False
+        self.best_starts, self.incumbent = candidate, value
+        self._note()
+        return True
+
+    def raise_bound(self, bound: int) -> None:
+        """Record a lower bound if it is the best so far."""
+        if self.bound is None or bound > self.bound:
+            self.bound = bound
+            self._note()
+
+    def _note(self) -> None:
+        self.trajectory.append((round(self.elapsed_s, 4), self.incumbent, self.bound))
+        self.report(force=True)
+
+    def report(self, *, force: bool = False, **fields: Any) -> None:
+        """Pass a progress report on, at most every `REPORT_EVERY_S` seconds unless forced."""
+        if self._on_progress is None:
+            return
+        now = time.perf_counter()
+        if force or now - self._last_report >= REPORT_EVERY_S:
+            self._last_report = now
+            self._on_progress({"elapsed_s": self.elapsed_s, "incumbent": self.incumbent, "bound": self.bound, **fields})
