@@ -1,0 +1,413 @@
+"""Numba kernels of the label search (`kvopt.exact.dp`): expansion of labels and dominance inside buckets.
+
+All kernels that call each other live in this file, because Numba's cache does not notice a changed callee
+elsewhere. They hold no state, release the interpreter lock and return often enough for limits to be obeyed.
+
+A label's *window* is a row of ``2 * width`` cells: the tokens held in the `width` rounds before the label's
+round t, then in rounds t, t + 1, ..., t + width - 1; `width` is the largest output rounded up to a multiple
+of 32, so that the inner loops run over whole vector registers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Deadline of a label without one.
+NEVER = np.int64(2**62)
+
+
+@njit(cache=True, nogil=True)
+def fits(cells, at, room, width):
+    """Whether a request with free-room profile `room` can start at cell `at`: no cell above its room."""
+    bad = False
+    for j in range(width):
+        bad |= cells[at + j] > room[j]
+    return not bad
+
+
+@njit(cache=True, nogil=True)
+def remaining_cost(rem, parent, started, t, horizon, scale, least_cost, prompt_free, arrival):
+    """Sum over the remaining requests of their least priced cost from round t on.
+
+    `rem[parent]` less one request of type `started` (none for -1); beyond the priced horizon the cost of a
+    start is its latency alone. `prompt_free[k]` is ``output - arrival``.
+    """
+    total = np.int64(0)
+    for k in range(rem.shape[1]):
+        count = np.int64(rem[parent, k])
+        if k == started:
+            count -= 1
+        if count > 0:
+            if t < horizon:
+                total += count * least_cost[t, k]
+            else:
+                total += count * scale * (max(t, arrival[k]) + prompt_free[k])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def last_wait(cells, rem, i, t, width, room, output, arrival):
+    """Largest w for which the next start may come in round t + w under the gap rule (may be negative).
+
+    If a remaining request fits as a whole into rounds that lie before the next start, moving it there
+    improves every completion; so the next start is no later than the last round of the earliest such run.
+    """
+    best = np.int64(2 * width)
+    for k in range(rem.shape[1]):
+        if rem[i, k] == 0:
+            continue
+        first = max(1 - output[k], arrival[k] - t)
+        for x in range(first, min(width + 1, best - output[k] + 1)):
+            if fits(cells, width + x, room[k], width):
+                best = min(best, x + output[k] - 1)
+                break
+    return best
+
+
+@njit(cache=True, nogil=True)
+def expand(
+    lo,
+    hi,
+    window,
+    rem,
+    key,
+    time,
+    latency,
+    base,
+    deadline,
+    mark,
+    left,
+    demand,
+    room,
+    prompt,
+    output,
+    arrival,
+    multiplier,
+    capacity,
+    scale,
+    horizon,
+    price,
+    price_sum,
+    cost,
+    least_cost,
+    limit,
+    out_profile,
+    out_key,
+    out_time,
+    out_value,
+    out_latency,
+    out_base,
+    out_bound,
+    out_deadline,
+    out_mark,
+    out_parent,
+    out_type,
+    out_start,
+):
+    """Generate the children of labels lo..hi-1 until the output arrays might overflow.
+
+    A child is a next start (type, round); rounds ascend, then types. Children that break the gap rule, the
+    shift rule or the bound are not written. `left` is the number of requests the children leave to start.
+
+    Returns
+    -------
+    next label to expand, number of children written
+    """
+    width = demand.shape[1]
+    kinds = demand.shape[0]
+    room_for = out_key.shape[0]
+    latest_arrival = np.int64(0)
+    for k in range(kinds):
+        latest_arrival = max(latest_arrival, arrival[k])
+    free = output - arrival
+    cells = np.zeros(4 * width, dtype=window.dtype)
+    child = np.zeros(4 * width, dtype=window.dtype)
+    made = 0
+    for i in range(lo, hi):
+        if made + kinds * (width + 1) > room_for:
+            return i, made
+        t = time[i]
+        for u in range(2 * width):
+            cells[u] = window[i, u]
+        longest = last_wait(cells, rem, i, t, width, room, output, arrival)
+        due = deadline[i]
+        idle = base[i]
+        for w in range(longest + 1):
+            r = t + w
+            if w > 0:
+                # Round r - 1 passes: no later start will touch it.
+                used = cells[width + w - 1]
+                if used == capacity:
+                    due = NEVER
+                elif r - 1 >= due:
+                    break
+                if r - 1 < horizon:
+                    idle += price[r - 1] * (capacity - np.int64(used))
+                if idle + remaining_cost(rem, i, -1, r, horizon, scale, least_cost, free, arrival) > limit:
+                    break
+            for k in range(kinds):
+                if rem[i, k] == 0 or arrival[k] > r or (w == 0 and k < mark[i]):
+                    continue
+                if not fits(cells, width + w, room[k], width):
+                    continue
+                child_due = due
+                if r > arrival[k] and np.int64(cells[width + w - 1]) + prompt[k] + 1 <= capacity:
+                    # It could run one round earlier unless a round of its run (not the last) gets full.
+                    child_due = min(due, r + output[k] - 2)
+                    if child_due < r:
+                        continue
+                if r < horizon:
+                    child_base = idle + cost[r, k]
+                else:
+                    child_base = idle + scale * (r + free[k])
+                child_latency = latency[i] + r + free[k]
+                if left == 0:
+                    if scale * child_latency + price_sum[horizon] * capacity > limit:
+                        continue
+                    for u in range(width):
+                        out_profile[made, u] = 0
+                    out_key[made] = key[i] - multiplier[k]
+                    out_time[made] = r
+                    out_value[made] = child_latency
+                    out_latency[made] = child_latency
+                    out_base[made] = child_base
+                    out_bound[made] = scale * child_latency + price_sum[horizon] * capacity
+                    out_deadline[made] = child_due
+                    out_mark[made] = 0
+                    out_parent[made] = i
+                    out_type[made] = k
+                    out_start[made] = r
+                    made += 1
+                    continue
+                if child_base + remaining_cost(rem, i, k, r, horizon, scale, least_cost, free, arrival) > limit:
+                    continue
+                for u in range(2 * width):
+                    child[u] = cells[w + u]
+                for u in range(width):
+                    child[width + u] += demand[k, u]
+                # Move forward to the first round in which a remaining request may start.
+                move = np.int64(0)
+                dropped = False
+                while True:
+                    now = r + move
+                    startable = False
+                    waiting = False
+                    for k2 in range(kinds):
+                        if rem[i, k2] - (k2 == k) == 0 or arrival[k2] > now:
+                            continue
+                        waiting = True
+                        if (move > 0 or k2 >= k) and fits(child, width + move, room[k2], width):
+                            startable = True
+                            break
+                    if startable:
+                        break
+                    if move >= width and not waiting:
+                        break
+                    used = child[width + move]
+                    if used == capacity:
+                        child_due = NEVER
+                    elif now >= child_due:
+                        dropped = True
+                        break
+                    if now < horizon:
+                        child_base += price[now] * (capacity - np.int64(used))
+                    # Gap rule for runs that end in the round just passed.
+                    for k2 in range(kinds):
+                        if rem[i, k2] - (k2 == k) > 0:
+                            x = move - output[k2] + 1
+                            if r + x >= arrival[k2] and fits(child, width + x, room[k2], width):
+                                dropped = True
+                                break
+                    if dropped:
+                        break
+                    move += 1
+                if dropped:
+                    continue
+                now = r + move
+                if move >= width:
+                    # The worker is empty and nothing has arrived: go on to the next arrival.
+                    following = NEVER
+                    for k2 in range(kinds):
+                        if rem[i, k2] - (k2 == k) > 0:
+                            following = min(following, arrival[k2])
+                    if following > now:
+                        if child_due < following:
+                            continue
+                        child_base += capacity * (price_sum[min(following, horizon)] - price_sum[min(now, horizon)])
+                        now = following
+                    for u in range(width):
+                        out_profile[made, u] = 0
+                else:
+                    for u in range(width):
+                        out_profile[made, u] = child[width + move + u]
+                bound = child_base + remaining_cost(rem, i, k, now, horizon, scale, least_cost, free, arrival)
+                if bound > limit:
+                    continue
+                out_key[made] = key[i] - multiplier[k]
+                out_time[made] = now
+                out_value[made] = child_latency + left * now
+                out_latency[made] = child_latency
+                out_base[made] = child_base
+                out_bound[made] = bound
+                out_deadline[made] = child_due
+                out_mark[made] = k if now == r else 0
+                out_parent[made] = i
+                out_type[made] = k
+                out_start[made] = r
+                made += 1
+    return hi, made
+
+
+@njit(cache=True, nogil=True)
+def same_remaining(a, b, parent, kind, rem):
+    """Whether children a and b leave the same requests."""
+    for k in range(rem.shape[1]):
+        if rem[parent[a], k] - (k == kind[a]) != rem[parent[b], k] - (k == kind[b]):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def group(key, exact, parent, kind, rem):
+    """Bucket number of each child (equal remaining requests), the number of buckets, and one child of each.
+
+    `key` is a linear hash of the remaining counts; unless it is exact, counts themselves are compared.
+    """
+    n = key.shape[0]
+    size = 1
+    while size < 2 * n + 2:
+        size *= 2
+    slot = np.full(size, -1, dtype=np.int32)
+    bucket = np.empty(n, dtype=np.int32)
+    first = np.empty(n, dtype=np.int32)
+    found = 0
+    for i in range(n):
+        h = (np.uint64(key[i]) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
+        at = np.int64(h & np.uint64(size - 1))
+        while True:
+            b = slot[at]
+            if b < 0:
+                slot[at] = found
+                first[found] = i
+                bucket[i] = found
+                found += 1
+                break
+            j = first[b]
+            if key[j] == key[i] and (exact or same_remaining(i, j, parent, kind, rem)):
+                bucket[i] = b
+                break
+            at = (at + 1) & (size - 1)
+    return bucket, found, first[:found].copy()
+
+
+@njit(cache=True, nogil=True)
+def by_bucket(bucket, buckets):
+    """Children sorted by bucket (stable) and where each bucket begins."""
+    begin = np.zeros(buckets + 1, dtype=np.int64)
+    for b in bucket:
+        begin[b + 1] += 1
+    for b in range(buckets):
+        begin[b + 1] += begin[b]
+    fill = begin[:-1].copy()
+    order = np.empty(bucket.shape[0], dtype=np.int32)
+    for i in range(bucket.shape[0]):
+        order[fill[bucket[i]]] = i
+        fill[bucket[i]] += 1
+    return order, begin
+
+
+@njit(cache=True, nogil=True)
+def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arrival, killer, shift):
+    """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
+
+    Child A removes child B of the same bucket if, after A has waited d >= 0 rounds, it has cost no more than
+    B, uses no more memory in any round, and can make every start B can (arrivals, order within the round).
+    Inside a bucket, children are taken in ascending (value, area, mark), so that none removes an earlier one.
+    """
+    width = profile.shape[1]
+    for b in range(lo, hi):
+        size = begin[b + 1] - begin[b]
+        if size == 1:
+            continue
+        members = order[begin[b] : begin[b + 1]]
+        least = value[members[0]]
+        for i in members:
+            least = min(least, value[i])
+        rank = np.empty(size, dtype=np.int64)
+        for j in range(size):
+            i = members[j]
+            area = np.int64(0)
+            for u in range(width):
+                area += np.int64(profile[i, u])
+            rank[j] = (
+                (min(value[i] - least, np.int64(2**31 - 1)) << 32)
+                | (min(area, np.int64(2**22 - 1)) << 10)
+                | min(np.int64(mark[i]), np.int64(1023))
+            )
+        sorted_members = members[np.argsort(rank, kind="mergesort")]
+        rows = np.zeros((size, 2 * width), dtype=profile.dtype)
+        kept = np.empty(size, dtype=np.int32)
+        alive = 0
+        due = last_arrival[b]
+        for c in sorted_members:
+            t_c = time[c]
+            needed = min(t_c, due)
+            beaten = False
+            for a in range(alive):
+                i = kept[a]
+                slack = value[c] - value[i]
+                first = max(np.int64(0), needed - time[i])
+                final = min(slack // left, max(np.int64(width), first))
+                for d in range(first, final + 1):
+                    if d == 0 and mark[i] > mark[c]:
+                        continue
+                    if d < width:
+                        bad = False
+                        for u in range(width):
+                            bad |= rows[a, d + u] > profile[c, u]
+                        if bad:
+                            continue
+                    killer[c] = i
+                    shift[c] = d
+                    beaten = True
+                    break
+                if beaten:
+                    break
+            if not beaten:
+                kept[alive] = c
+                for u in range(width):
+                    rows[alive, u] = profile[c, u]
+                alive += 1
+
+
+@njit(cache=True, nogil=True)
+def latest_arrivals(first, parent, kind, rem, arrival):
+    """For each bucket, the last arrival among its remaining requests."""
+    latest = np.zeros(first.shape[0], dtype=np.int64)
+    for b in range(first.shape[0]):
+        i = first[b]
+        for k in range(rem.shape[1]):
+            if rem[parent[i], k] - (k == kind[i]) > 0:
+                latest[b] = max(latest[b], arrival[k])
+    return latest
+
+
+@njit(cache=True, nogil=True)
+def child_windows(kept, parent, kind, start, time, parent_window, parent_time, demand, out):
+    """Windows of the kept children: the parent's, with the new start, moved to the child's round."""
+    width = demand.shape[1]
+    cells = np.zeros(8 * width, dtype=out.dtype)
+    for j in range(kept.shape[0]):
+        i = kept[j]
+        p = parent[i]
+        for u in range(2 * width):
+            cells[u] = parent_window[p, u]
+        for u in range(2 * width, 8 * width):
+            cells[u] = 0
+        at = width + start[i] - parent_time[p]
+        for u in range(width):
+            cells[at + u] += demand[kind[i], u]
+        move = min(time[i] - parent_time[p], np.int64(6 * width))
+        for u in range(2 * width):
+            out[j, u] = cells[move + u]

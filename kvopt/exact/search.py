@@ -1,0 +1,370 @@
+"""The label search: one pass over the layers, with or without a beam.
+
+`kvopt.exact.dp` decides which passes to make; this module makes one. docs/dynamic_programme.md states the
+dynamic programme and proves its rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kvopt.bounds.prices import MemoryPrices
+from kvopt.errors import TooLargeError
+from kvopt.exact import kernels
+from kvopt.model import Instance, IntArray
+from kvopt.monitor import Monitor
+
+#: Parents expanded in one kernel call, and rows of the array the call fills.
+PARENTS_PER_CALL, ROWS_PER_CALL = 4096, 1 << 17
+
+#: Fields of a child besides its profile, in the order of the kernel's output arguments.
+CHILD_FIELDS = {
+    "key": np.int64,
+    "time": np.int64,
+    "value": np.int64,
+    "latency": np.int64,
+    "base": np.int64,
+    "bound": np.int64,
+    "deadline": np.int64,
+    "mark": np.int32,
+    "parent": np.int32,
+    "kind": np.int32,
+    "start": np.int64,
+}
+
+
+@dataclass
+class Layer:
+    """The kept labels with the same number of started requests, as columns."""
+
+    window: np.ndarray
+    rem: np.ndarray
+    key: IntArray
+    time: IntArray
+    latency: IntArray
+    base: IntArray
+    bound: IntArray
+    deadline: IntArray
+    mark: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+@dataclass
+class Moves:
+    """How each kept label of a layer came about, for reading a schedule back."""
+
+    parent: np.ndarray
+    kind: np.ndarray
+    start: IntArray
+
+
+@dataclass
+class LayerProof:
+    """What became of the children of one layer, in the order of generation.
+
+    ``killer[c]`` is -1 for a kept child, else the kept child (its rank among the kept) that dominates child
+    c after waiting ``shift[c]`` rounds.
+    """
+
+    killer: np.ndarray
+    shift: IntArray
+
+
+@dataclass
+class Pass:
+    """Outcome of one pass over the layers.
+
+    Attributes
+    ----------
+    complete : bool
+        No label was dropped by the beam or left unexpanded: every schedule below the threshold was covered.
+    bound : int
+        A proven lower bound on the optimum when `cut` is False; see `Search.run`.
+    cut : bool
+        The beam dropped labels.
+    layers : int
+        Layers finished.
+    generated, kept : int
+        Children that passed the rules, and labels kept after dominance.
+    proofs : list of LayerProof
+        One for each finished layer when the pass was recorded.
+    """
+
+    complete: bool
+    bound: int
+    cut: bool
+    layers: int
+    generated: int
+    kept: int
+    proofs: list[LayerProof] = field(default_factory=list)
+
+
+class Search:
+    """The label search on one instance with fixed memory prices."""
+
+    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
+        self.instance = instance
+        self.monitor = monitor
+        self.prices = prices
+        types = instance.types
+        if instance.n > np.iinfo(np.uint16).max:
+            raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
+        longest = int(types.output.max())
+        self.width = -(-longest // 32) * 32
+        self.cell = np.uint8 if instance.capacity <= np.iinfo(np.uint8).max else np.int32
+        offset = np.arange(self.width)
+        tokens = types.prompt[:, None] + 1 + offset
+        running = offset < types.output[:, None]
+        self.demand = np.where(running, tokens, 0).astype(self.cell)
+        self.room = np.where(running, instance.capacity - tokens, instance.capacity).astype(self.cell)
+        self.multiplier, self.exact_key = self._multipliers()
+        self._price_tables()
+
+    def _multipliers(self) -> tuple[IntArray, bool]:
+        """Weights whose sum over the remaining requests identifies them: exactly (mixed radix) if it fits."""
+        radix = [1]
+        for count in self.instance.types.count.tolist():
+            radix.append(radix[-1] * (count + 1))
+        if radix[-1] < 2**62:
+            return np.array(radix[:-1], dtype=np.int64), True
+        return np.random.default_rng(0).integers(-(2**62), 2**62, len(radix) - 1, dtype=np.int64), False
+
+    def _price_tables(self) -> None:
+        """Priced cost of each start and its minimum over all later starts, shape (horizon, K)."""
+        types, price = self.instance.types, self.prices.numerators
+        self.scale = self.prices.denominator
+        self.horizon = horizon = len(price)
+        plain = np.concatenate(([0], np.cumsum(price)))
+        timed = np.concatenate(([0], np.cumsum(price * np.arange(horizon))))
+        self.price_sum = plain
+        start = np.arange(horizon)[:, None]
+        end = np.minimum(start + types.output, horizon)
+        cost = self.scale * (start + types.output - types.arrival)
+        cost = cost + (types.prompt + 1 - start) * (plain[end] - plain[start]) + timed[end] - timed[start]
+        after = self.scale * (np.maximum(horizon, types.arrival) + types.output - types.arrival)
+        allowed = np.where(start >= types.arrival, cost, np.iinfo(np.int64).max)
+        stacked = np.vstack((allowed, after[None, :]))
+        self.cost = np.ascontiguousarray(cost)
+        self.least_cost = np.ascontiguousarray(np.minimum.accumulate(stacked[::-1])[::-1][:-1])
+
+    def root(self) -> Layer:
+        """The label with nothing started, at the first arrival."""
+        types = self.instance.types
+        first = int(types.arrival.min())
+        rem = types.count.astype(np.uint16)[None, :]
+
+        def one(value: int) -> IntArray:
+            return np.array([value], dtype=np.int64)
+
+        base = self.instance.capacity * int(self.price_sum[min(first, self.horizon)])
+        return Layer(
+            window=np.zeros((1, 2 * self.width), dtype=self.cell),
+            rem=rem,
+            key=(types.count * self.multiplier).sum(keepdims=True),
+            time=one(first),
+            latency=one(0),
+            base=one(base),
+            bound=one(base),
+            deadline=one(int(kernels.NEVER)),
+            mark=np.zeros(1, dtype=np.int32),
+        )
+
+    def ceiling(self, bound: int) -> int:
+        """Total latency (integer, rounded up) that a kernel bound stands for."""
+        return -((self.instance.capacity * int(self.price_sum[-1]) - bound) // self.scale)
+
+    def run(self, threshold: int, beam: int | None = None, record: bool = False) -> Pass:
+        """One pass: every schedule with total latency below `threshold` is followed unless the beam drops it.
+
+        Better schedules go to the monitor. Without a cut, `Pass.bound` is a proven lower bound: the least of
+        `threshold`, the complete schedules found and, when a limit stopped the pass, the bounds of the labels
+        of the last finished layer.
+        """
+        limit = self.scale * (threshold - 1) + self.instance.capacity * int(self.price_sum[-1])
+        layer, moves, proofs = self.root(), [], []
+        generated = kept_labels = 0
+        cut = False
+        best = threshold
+        for depth in range(self.instance.n):
+            left = self.instance.n - depth - 1
+            children = self._expand(layer, left, limit)
+            if children is None:
+                open_bound = min((self.ceiling(int(b)) for b in layer.bound[:]), default=threshold)
+                return Pass(False, min(best, open_bound), cut, depth, generated, kept_labels, proofs)
+            profile, columns = children
+            generated += len(profile)
+            killer, shift = self._dominance(profile, columns, left, layer)
+            survivors = np.flatnonzero(killer < 0)
+            if beam is not None and len(survivors) > beam:
+                cut = True
+                order = np.argsort(columns["bound"][survivors], kind="stable")[:beam]
+                survivors = np.sort(survivors[order])
+            if record:
+                proofs.append(ranked(killer, shift, survivors))
+            moves.append(
+                Moves(columns["parent"][survivors], columns["kind"][survivors], columns["start"][survivors])
+            )
+            kept_labels += len(survivors)
+            if len(survivors) == 0:
+                return Pass(not cut, best, cut, depth + 1, generated, kept_labels, proofs)
+            if left == 0:
+                leader = int(np.argmin(columns["latency"][survivors]))
+                best = min(best, int(columns["latency"][survivors[leader]]))
+                self.monitor.offer(self._starts(moves, leader))
+                break
+            layer = self._next_layer(layer, columns, survivors)
+            self.monitor.report(layer=depth + 1, of=self.instance.n, labels=len(layer), beam=beam or "unlimited")
+        return Pass(not cut, best, cut, len(moves), generated, kept_labels, proofs)
+
+    def _expand(self, layer: Layer, left: int, limit: int) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+        """All children of a layer in order of generation, or None when the monitor stopped it."""
+        ranges = [(lo, min(lo + PARENTS_PER_CALL, len(layer))) for lo in range(0, len(layer), PARENTS_PER_CALL)]
+        parts: list[list[np.ndarray]] = []
+
+        def work(bounds: tuple[int, int]) -> list[list[np.ndarray]] | None:
+            return None if self.monitor.stopped else list(self._expand_range(layer, *bounds, left, limit))
+
+        if len(ranges) == 1 or self.monitor.workers == 1:
+            results: Iterator[list[list[np.ndarray]] | None] = map(work, ranges)
+            parts = self._collect(results)
+        else:
+            with ThreadPoolExecutor(self.monitor.workers) as pool:
+                parts = self._collect(pool.map(work, ranges))
+        if self.monitor.stopped:
+            return None
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return columns[0], dict(zip(CHILD_FIELDS, columns[1:], strict=True))
+
+    @staticmethod
+    def _collect(results: Iterator[list[list[np.ndarray]] | None]) -> list[list[np.ndarray]]:
+        return [part for result in results if result is not None for part in result]
+
+    def _expand_range(self, layer: Layer, lo: int, hi: int, left: int, limit: int) -> Iterator[list[np.ndarray]]:
+        types = self.instance.types
+        rows = max(ROWS_PER_CALL, len(types) * (self.width + 1))
+        while True:
+            out = [np.empty((rows, self.width), dtype=self.cell)]
+            out += [np.empty(rows, dtype=kind) for kind in CHILD_FIELDS.values()]
+            lo, made = kernels.expand(
+                lo,
+                hi,
+                layer.window,
+                layer.rem,
+                layer.key,
+                layer.time,
+                layer.latency,
+                layer.base,
+                layer.deadline,
+                layer.mark,
+                left,
+                self.demand,
+                self.room,
+                types.prompt,
+                types.output,
+                types.arrival,
+                self.multiplier,
+                self.instance.capacity,
+                self.scale,
+                self.horizon,
+                self.prices.numerators,
+                self.price_sum,
+                self.cost,
+                self.least_cost,
+                limit,
+                *out,
+            )
+            yield [column[:made].copy() for column in out]
+            if lo >= hi or self.monitor.stopped:
+                return
+
+    def _dominance(
+        self, profile: np.ndarray, columns: dict[str, np.ndarray], left: int, layer: Layer
+    ) -> tuple[np.ndarray, IntArray]:
+        """Dominator (or -1) and shift of each child."""
+        size = len(profile)
+        killer, shift = np.full(size, -1, dtype=np.int32), np.zeros(size, dtype=np.int64)
+        if size < 2:
+            return killer, shift
+        if left == 0:
+            best = int(np.argmin(columns["latency"]))
+            killer[:] = best
+            killer[best] = -1
+            return killer, shift
+        origin = (columns["parent"], columns["kind"], layer.rem)
+        bucket, buckets, first = kernels.group(columns["key"], self.exact_key, *origin)
+        order, begin = kernels.by_bucket(bucket, buckets)
+        latest = kernels.latest_arrivals(first, *origin, self.instance.types.arrival)
+
+        def work(bounds: tuple[int, int]) -> None:
+            kernels.dominate(
+                *bounds,
+                order,
+                begin,
+                profile,
+                columns["value"],
+                columns["time"],
+                columns["mark"],
+                left,
+                latest,
+                killer,
+                shift,
+            )
+
+        if self.monitor.workers == 1 or size < 1000:
+            work((0, buckets))
+        else:
+            with ThreadPoolExecutor(self.monitor.workers) as pool:
+                list(pool.map(work, even_ranges(begin, 16 * self.monitor.workers)))
+        return killer, shift
+
+    def _next_layer(self, layer: Layer, columns: dict[str, np.ndarray], survivors: np.ndarray) -> Layer:
+        parent, kind = columns["parent"][survivors], columns["kind"][survivors]
+        window = np.zeros((len(survivors), 2 * self.width), dtype=self.cell)
+        kernels.child_windows(
+            survivors,
+            columns["parent"],
+            columns["kind"],
+            columns["start"],
+            columns["time"],
+            layer.window,
+            layer.time,
+            self.demand,
+            window,
+        )
+        rem = layer.rem[parent]
+        rem[np.arange(len(survivors)), kind] -= 1
+        names = ("key", "time", "latency", "base", "bound", "deadline", "mark")
+        return Layer(window=window, rem=rem, **{name: columns[name][survivors] for name in names})
+
+    def _starts(self, moves: list[Moves], label: int) -> IntArray:
+        """Start rounds of all requests, read back from a complete label."""
+        types = self.instance.types
+        by_type: list[list[int]] = [[] for _ in range(len(types))]
+        for move in reversed(moves):
+            by_type[int(move.kind[label])].append(int(move.start[label]))
+            label = int(move.parent[label])
+        starts = np.empty(self.instance.n, dtype=np.int64)
+        for members, rounds in zip(types.members, by_type, strict=True):
+            starts[members] = rounds[::-1]
+        return starts
+
+
+def ranked(killer: np.ndarray, shift: IntArray, survivors: np.ndarray) -> LayerProof:
+    """The layer's proof with kept children renumbered by rank."""
+    rank = np.full(len(killer) + 1, -1, dtype=np.int64)
+    rank[survivors] = np.arange(len(survivors))
+    return LayerProof(rank[killer], shift)
+
+
+def even_ranges(begin: IntArray, pieces: int) -> list[tuple[int, int]]:
+    """Split buckets into ranges of about equal quadratic work."""
+    work = np.cumsum(np.diff(begin).astype(np.float64) ** 2)
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], pieces + 1)[1:-1])
+    edges = np.unique(np.concatenate(([0], cuts + 1, [len(work)]))).tolist()
+    return list(zip(edges[:-1], edges[1:], strict=True))
