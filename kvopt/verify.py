@@ -9,11 +9,13 @@ proves its bound.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
@@ -180,10 +182,286 @@ def check_prices(problem: Problem, certificate: Mapping[str, Any]) -> int:
     return ceil(Fraction(total, denominator))
 
 
+# ---------------------------------------------------------------- the search certificate
+
+#: A label: window of memory, remaining requests, round, latency so far, priced cost so far, deadline, mark.
+Label = tuple[int, tuple[int, ...], int, int, int, int, int]
+
+#: The deadline of a label that has none.
+NEVER = 1 << 62
+
+
+def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Replay a closed search and return the bound it proves.
+
+    Labels are partial schedules, given layer by layer (number of requests started). Each child of a label,
+    that is each next start, must be ruled out by a rule that `Replay` re-evaluates, or be kept as a label of
+    the next layer, or be dominated by a kept one. So every schedule below the threshold has a match of no
+    larger cost among the complete schedules seen, or passes through a label that was left open.
+    """
+    threshold = whole(certificate, "threshold", 1)
+    layers = whole(certificate, "layers", 0)
+    replay = Replay(problem, threshold, whole(certificate, "denominator", 1), whole_list(certificate, "prices", 0))
+    numbers = read_varints(certificate.get("codes"))
+    n = len(problem.output)
+    if layers > n:
+        raise Refusal(f"{layers} layers for {n} requests")
+    best = threshold
+    labels = [replay.root()]
+    try:
+        for depth in range(layers):
+            gaps = [(next(numbers), unzigzag(next(numbers))) for _ in labels]
+            left = n - depth - 1
+            if left == 0:
+                for label, gap in zip(labels, gaps, strict=True):
+                    for child in replay.children(label, gap, 0):
+                        best = min(best, child[3])
+                labels = []
+                break
+            labels = next_layer(replay, labels, gaps, left, numbers)
+    except StopIteration:
+        raise Refusal("the codes end too early") from None
+    if next(numbers, None) is not None:
+        raise Refusal("there are more codes than labels and children")
+    return min([best, *(replay.bound(label) for label in labels)])
+
+
+def next_layer(
+    replay: Replay, labels: list[Label], gaps: list[tuple[int, int]], left: int, numbers: Iterator[int]
+) -> list[Label]:
+    """The kept children of a layer; raises Refusal if one that was dropped is not dominated."""
+    kept: list[Label] = []
+    ahead: list[tuple[Label, int, int]] = []  # dominators that come later in the stream
+    for label, gap in zip(labels, gaps, strict=True):
+        for child in replay.children(label, gap, left):
+            code = next(numbers)
+            if code == 0:
+                kept.append(child)
+                continue
+            dominator, wait = len(kept) - 1 - unzigzag(code - 1), next(numbers)
+            if dominator < 0:
+                raise Refusal("a dominator is not among the kept labels")
+            if dominator >= len(kept):
+                ahead.append((child, dominator, wait))
+            else:
+                replay.require_dominance(kept[dominator], child, wait, left)
+    for child, dominator, wait in ahead:
+        if dominator >= len(kept):
+            raise Refusal("a dominator is not among the kept labels")
+        replay.require_dominance(kept[dominator], child, wait, left)
+    return kept
+
+
+class Replay:
+    """Labels and their children with memory profiles packed into integers.
+
+    A profile is one integer with a field of `bits` bits for each round, wide enough for twice the capacity
+    and one guard bit on top: profiles are compared field by field with one subtraction, the guard bits
+    telling where a field went below zero. A window covers `width` rounds before and after the label's round.
+    """
+
+    def __init__(self, problem: Problem, threshold: int, denominator: int, prices: list[int]) -> None:
+        types = problem.types
+        self.capacity = problem.capacity
+        self.prompt, self.output, self.arrival, self.count = map(list, zip(*types, strict=True))
+        self.width = width = max(self.output)
+        self.bits = bits = (2 * self.capacity).bit_length() + 1
+        self.field = (1 << bits) - 1
+        self.demand, self.room, self.guard, self.mask = [], [], [], []
+        for s, o in zip(self.prompt, self.output, strict=True):
+            guard = sum(1 << (bits * j + bits - 1) for j in range(o))
+            self.demand.append(sum((s + j + 1) << (bits * j) for j in range(o)))
+            self.room.append(guard + sum((self.capacity - s - j - 1) << (bits * j) for j in range(o)))
+            self.guard.append(guard)
+            self.mask.append((1 << (bits * o)) - 1)
+        self.all_guards = sum(1 << (bits * j + bits - 1) for j in range(width))
+        self.denominator, self.prices = denominator, prices
+        self.priced = [0, *accumulate(prices)]
+        self.offset = self.capacity * self.priced[-1]
+        self.limit = denominator * (threshold - 1) + self.offset
+        self.cost, self.least = self.cost_tables()
+        self.known: dict[tuple[tuple[int, ...], int], int] = {}
+
+    def cost_tables(self) -> tuple[list[list[int]], list[list[int]]]:
+        """For each type the priced cost of a start in each round, and its minimum over all later starts."""
+        horizon, scale = len(self.prices), self.denominator
+        timed = [0, *accumulate(t * price for t, price in enumerate(self.prices))]
+        costs, leasts = [], []
+        for s, o, a in zip(self.prompt, self.output, self.arrival, strict=True):
+            cost = []
+            for p in range(horizon):
+                q = min(p + o, horizon)
+                memory = (s + 1 - p) * (self.priced[q] - self.priced[p]) + timed[q] - timed[p]
+                cost.append(scale * (p + o - a) + memory)
+            least = [0] * horizon
+            best = scale * (max(horizon, a) + o - a)
+            for p in reversed(range(horizon)):
+                best = min(best, cost[p]) if p >= a else best
+                least[p] = best
+            costs.append(cost)
+            leasts.append(least)
+        return costs, leasts
+
+    def root(self) -> Label:
+        """Nothing started, in the round of the first arrival."""
+        first = min(self.arrival)
+        base = self.capacity * self.priced[min(first, len(self.prices))]
+        return 0, tuple(self.count), first, 0, base, NEVER, 0
+
+    def future(self, remaining: tuple[int, ...], t: int) -> int:
+        """Sum over the remaining requests of their least priced cost from round t on."""
+        value = self.known.get((remaining, t))
+        if value is None:
+            value = 0
+            for k, count in enumerate(remaining):
+                if count and t < len(self.prices):
+                    value += count * self.least[k][t]
+                elif count:
+                    value += count * self.denominator * (max(t, self.arrival[k]) + self.output[k] - self.arrival[k])
+            self.known[remaining, t] = value
+        return value
+
+    def bound(self, label: Label) -> int:
+        """Total latency below which no completion of the label can be."""
+        return -((self.offset - label[4] - self.future(label[1], label[2])) // self.denominator)
+
+    def fits(self, window: int, k: int, x: int) -> bool:
+        """Whether a request of type k can start x rounds after the window's label round."""
+        cells = (window >> (self.bits * (self.width + x))) & self.mask[k]
+        return (self.room[k] - cells) & self.guard[k] == self.guard[k]
+
+    def last_wait(self, label: Label, gap: tuple[int, int]) -> int:
+        """Gap rule: a remaining request that fits before the next start should run there."""
+        window, remaining, t = label[:3]
+        k, x = gap
+        if not (k < len(remaining) and remaining[k] and -self.output[k] < x <= self.width):
+            raise Refusal("a gap run names no remaining request")
+        if t + x < self.arrival[k] or not self.fits(window, k, x):
+            raise Refusal("a gap run does not fit")
+        return x + self.output[k] - 1
+
+    def children(self, label: Label, gap: tuple[int, int], left: int) -> Iterator[Label]:
+        """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""
+        window, remaining, t, latency, cost, due, mark = label
+        bits, width, capacity, field = self.bits, self.width, self.capacity, self.field
+        kinds = [k for k, count in enumerate(remaining) if count]
+        before = (window >> (bits * (width - 1))) & field
+        for w in range(self.last_wait(label, gap) + 1):
+            r = t + w
+            if w > 0:
+                # Round r - 1 passes: no later start touches it, its memory is final.
+                before = (window >> (bits * (width + w - 1))) & field
+                if before == capacity:
+                    due = NEVER
+                elif r - 1 >= due:
+                    return
+                if r - 1 < len(self.prices):
+                    cost += self.prices[r - 1] * (capacity - before)
+                if cost + self.future(remaining, r) > self.limit:
+                    return
+            for k in kinds:
+                if self.arrival[k] > r or (w == 0 and k < mark) or not self.fits(window, k, w):
+                    continue
+                child_due = due
+                if r > self.arrival[k] and before + self.prompt[k] + 1 <= capacity:
+                    # Shift rule: it could start a round earlier unless its run, but for the last round,
+                    # meets a round that is exactly full.
+                    child_due = min(due, r + self.output[k] - 2)
+                    if child_due < r:
+                        continue
+                alone = self.output[k] - self.arrival[k] + r
+                child_latency = latency + alone
+                child_cost = cost + (self.cost[k][r] if r < len(self.prices) else self.denominator * alone)
+                if left == 0:
+                    if self.denominator * child_latency + self.offset <= self.limit:
+                        yield 0, (), r, child_latency, child_cost, child_due, 0
+                    continue
+                rest = (*remaining[:k], remaining[k] - 1, *remaining[k + 1 :])
+                if child_cost + self.future(rest, r) > self.limit:
+                    continue
+                cells = (window >> (bits * w)) + (self.demand[k] << (bits * width))
+                child = self.forward(cells, rest, r, child_latency, child_cost, child_due, k)
+                if child is not None and child[4] + self.future(rest, child[2]) <= self.limit:
+                    yield child
+
+    def forward(
+        self, window: int, remaining: tuple[int, ...], r: int, latency: int, cost: int, due: int, mark: int
+    ) -> Label | None:
+        """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
+        kinds = [k for k, count in enumerate(remaining) if count]
+        move = 0
+        while True:
+            now = r + move
+            present = [k for k in kinds if self.arrival[k] <= now]
+            if any((move > 0 or k >= mark) and self.fits(window, k, move) for k in present):
+                break
+            if move >= self.width and not present:
+                break
+            used = (window >> (self.bits * (self.width + move))) & self.field
+            if used == self.capacity:
+                due = NEVER
+            elif now >= due:
+                return None
+            if now < len(self.prices):
+                cost += self.prices[now] * (self.capacity - used)
+            for k in kinds:
+                x = move - self.output[k] + 1
+                if r + x >= self.arrival[k] and self.fits(window, k, x):
+                    return None
+            move += 1
+        if move >= self.width:
+            # The worker is empty: on to the next arrival.
+            following = max(now, min(self.arrival[k] for k in kinds))
+            if due < following:
+                return None
+            end = len(self.prices)
+            cost += self.capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
+            move, now = following - r, following
+        return window >> (self.bits * move), remaining, now, latency, cost, due, mark if move == 0 else 0
+
+    def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
+        """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
+        if better[1] != worse[1]:
+            raise Refusal("a dominator has other requests left")
+        if better[3] + left * (better[2] + wait) > worse[3] + left * worse[2]:
+            raise Refusal("a dominator costs more")
+        if wait == 0 and better[6] > worse[6]:
+            raise Refusal("a dominator may start fewer types in its round")
+        now = better[2] + wait
+        if now < worse[2] and any(count and a > now for count, a in zip(better[1], self.arrival, strict=True)):
+            raise Refusal("a dominator starts requests before they arrive")
+        shift = self.bits * self.width
+        memory = worse[0] >> shift | self.all_guards
+        if (memory - (better[0] >> (shift + self.bits * wait))) & self.all_guards != self.all_guards:
+            raise Refusal("a dominator holds more memory")
+
+
+def unzigzag(number: int) -> int:
+    """0, 1, 2, 3, ... become 0, -1, 1, -2, ..."""
+    return -(number + 1) // 2 if number & 1 else number // 2
+
+
+def read_varints(text: Any) -> Iterator[int]:
+    """The integers of a base64, zlib, seven-bits-a-byte stream."""
+    try:
+        data = zlib.decompress(base64.b64decode(text, validate=True))
+    except (TypeError, ValueError, zlib.error) as error:
+        raise Refusal(f"codes cannot be unpacked ({error})") from None
+    number = shift = 0
+    for byte in data:
+        if byte < 128:
+            yield number | byte << shift
+            number = shift = 0
+        else:
+            number |= (byte & 127) << shift
+            shift += 7
+
+
 #: certificate kind -> the bound it proves, or Refusal.
 CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "volume": check_volume,
     "prices": check_prices,
+    "search": check_search,
 }
 
 
