@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kvopt.cli import solving
+from kvopt.cli import capacity, solving
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 solving.register(app)
+capacity.register(app)
 
 
 def main() -> None:
