@@ -1,0 +1,164 @@
+"""The picture of a schedule: every request a staircase under the capacity line."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Patch
+
+from kvopt.errors import InputError
+from kvopt.model import IntArray, Result, Schedule
+from kvopt.plot.bands import draw_bands
+from kvopt.plot.canvas import axes, capacity_line, legend_below, whole_numbers
+from kvopt.plot.classes import HATCHES, Classes, classes
+from kvopt.plot.stack import stacked, stacking_order, torn
+
+#: More requests than this are drawn as bands of classes, not one by one.
+BLOCKS_MAX = 400
+#: Up to this many requests, each piece of a block carries the label of its request where it fits.
+LABELS_MAX = 40
+#: Up to this many rounds and tokens, single rounds and tokens are ruled off.
+RULED_MAX = 24
+IDLE = "#f0f0f0"
+
+
+def schedule(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
+    """Draw a schedule as staircase blocks under the capacity line.
+
+    In its j-th round a request is prompt + j tokens high. Requests are stacked without gaps, so the upper contour is
+    the memory held and everything grey above it is idle. Above `BLOCKS_MAX` requests the classes of the legend are
+    drawn as bands, as means over equal stretches of rounds where the schedule is long: areas stay token-rounds.
+
+    Parameters
+    ----------
+    schedule : Schedule or Result
+    ax : matplotlib Axes, optional
+        Axes to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        For a result without a schedule.
+    """
+    plan = schedule_of(schedule)
+    ax = axes(ax, 9.0, 4.4)
+    groups = classes(plan.instance)
+    capacity = plan.instance.capacity
+    ax.set_xlim(0, plan.makespan * 1.008)
+    ax.set_ylim(0, capacity * 1.08)
+    ax.set_ylabel("tokens held")
+    ax.fill_between([0, plan.makespan], capacity, color=IDLE, linewidth=0, zorder=0)
+    if plan.instance.n <= BLOCKS_MAX:
+        draw_blocks(ax, plan, groups)
+    else:
+        draw_bands(ax, plan, groups)
+    capacity_line(ax, capacity)
+    whole_numbers(ax)
+    ax.set_xlabel("round")
+    ax.set_title(title(schedule), loc="left", fontsize="medium")
+    keys = [
+        Patch(facecolor=groups.colour(k), hatch=HATCHES[k], edgecolor=groups.hatch_colour(k), label=label)
+        for k, label in enumerate(groups.labels)
+    ]
+    keys.append(Patch(facecolor=IDLE, edgecolor="0.6", label=f"idle ({idle_share(plan):.1%})"))
+    legend_below(ax, keys, columns=3 if max(map(len, groups.labels)) <= 36 else 2)
+    return ax
+
+
+def schedule_of(source: Schedule | Result) -> Schedule:
+    """The schedule itself; raises InputError for a result that has none."""
+    found = source.schedule if isinstance(source, Result) else source
+    if found is None:
+        raise InputError("this result holds no schedule to draw")
+    return found
+
+
+def title(source: Schedule | Result) -> str:
+    """What is drawn and what it costs, in a line."""
+    plan = schedule_of(source)
+    name = plan.instance.name
+    if isinstance(source, Result):
+        name += f", {source.solver} ({source.status})"
+    return f"{name}: total latency {plan.total_latency:,}"
+
+
+def idle_share(plan: Schedule) -> float:
+    """Part of the capacity left unused until the last completion."""
+    return 1 - int(plan.instance.volume.sum()) / (plan.instance.capacity * plan.makespan)
+
+
+def draw_blocks(ax: Axes, plan: Schedule, groups: Classes) -> None:
+    """One polygon for each request."""
+    instance = plan.instance
+    lower, upper = stacked(plan, stacking_order(plan))
+    outlines = [outline(int(p), low, up) for p, low, up in zip(plan.starts, lower, upper, strict=True)]
+    turn = turns(plan, groups)
+    for k in range(len(groups)):
+        members = np.flatnonzero(groups.of_request == k).tolist()
+        faces = PolyCollection(
+            [outlines[i] for i in members],
+            facecolors=[groups.colour(k, int(turn[i])) for i in members],
+            edgecolors=[groups.hatch_colour(k)],
+            hatch=HATCHES[k],
+            linewidths=0,
+            zorder=1,
+        )
+        ax.add_collection(faces, autolim=False)
+    if plan.makespan <= RULED_MAX:
+        ax.vlines(range(1, plan.makespan), 0, instance.capacity, color="white", linewidth=0.6, alpha=0.7, zorder=2)
+    if instance.capacity <= RULED_MAX:
+        ax.hlines(range(1, instance.capacity), 0, plan.makespan, color="white", linewidth=0.6, alpha=0.7, zorder=2)
+    # Outlines apart from the faces: hatches take the colour of their edge.
+    width = 1.2 if instance.n <= 12 else 0.8 if instance.n <= LABELS_MAX else 0.3
+    edges = PolyCollection(outlines, facecolors="none", edgecolors="0.1", linewidths=width, joinstyle="miter", zorder=3)
+    ax.add_collection(edges, autolim=False)
+    for i in range(instance.n if instance.n <= LABELS_MAX else 0):
+        start, tears = int(plan.starts[i]), np.flatnonzero(torn(lower[i], upper[i])) + 1
+        for first, low, up in zip(
+            [0, *tears.tolist()], np.split(lower[i], tears), np.split(upper[i], tears), strict=True
+        ):
+            label_block(ax, instance.label(i), start + first, low, up)
+
+
+def outline(start: int, lower: IntArray, upper: IntArray) -> np.ndarray:
+    """Corners of a staircase: along its upper edge and back along its lower one, shape (4 * output, 2)."""
+    rounds = np.repeat(np.arange(start, start + len(lower) + 1), 2)[1:-1]
+    there = np.column_stack((rounds, np.repeat(upper, 2)))
+    back = np.column_stack((rounds, np.repeat(lower, 2)))
+    return np.concatenate((there, back[::-1]))
+
+
+def turns(plan: Schedule, groups: Classes) -> IntArray:
+    """Place of each request among those of its class, by start."""
+    turn = np.empty(plan.instance.n, dtype=np.int64)
+    for k in range(len(groups)):
+        members = np.flatnonzero(groups.of_request == k)
+        turn[members[np.argsort(plan.starts[members], kind="stable")]] = np.arange(len(members))
+    return turn
+
+
+def label_block(ax: Axes, text: str, start: int, lower: IntArray, upper: IntArray) -> None:
+    """Write `text` into the roomiest rectangle of a staircase, if it fits there."""
+    (x0, y0), (x1, y1) = ax.transData.transform([(0, 0), (1, 1)])
+    points = 8.5
+    need_x, need_y = len(text) * 0.62 * points, 0.95 * points
+    scale = 72 / ax.figure.figure.dpi
+    best, place = 1.0, None
+    stride = max(1, len(lower) // 30)
+    for a in range(0, len(lower), stride):
+        bottom, top = lower[a], upper[a]
+        for b in range(a, len(lower), stride):
+            bottom, top = max(bottom, lower[b]), min(top, upper[b])
+            if top <= bottom:
+                break
+            fit = min((b + 1 - a) * (x1 - x0) * scale / need_x, (top - bottom) * (y1 - y0) * scale / need_y)
+            if fit > best:
+                best, place = fit, (start + (a + b + 1) / 2, (bottom + top) / 2)
+    if place is not None:
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+        ax.text(*place, text, ha="center", va="center", fontsize=points, zorder=4, bbox=box)
