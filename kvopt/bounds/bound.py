@@ -1,0 +1,23 @@
+"""A lower bound together with the evidence for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvopt.model import Certificate
+
+
+@dataclass(frozen=True)
+class Bound:
+    """No schedule has a total latency below `value`.
+
+    Attributes
+    ----------
+    value : int
+        Lower bound on the total latency in rounds; exactly what `certificate` proves.
+    certificate : Certificate
+        Evidence that `kvopt.verify` checks with integers alone (docs/certificates.md).
+    """
+
+    value: int
+    certificate: Certificate
