@@ -28,10 +28,12 @@ from kvopt.monitor import Monitor
 from kvopt.policies.backlog import list_schedule
 from kvopt.solve import Answer
 
-#: States kept per stage in the successive beams; the first beam that cuts nothing is exact, None never cuts.
-BEAMS = (10, 300, 10_000, None)
+#: States kept per stage in the successive beams, as far as memory allows; the first beam that cuts nothing is exact.
+BEAMS = (10, 300, 10_000, 100_000)
+#: Gigabytes that the successors of one stage may take, unless a memory limit leaves less.
+STAGE_GB = 0.5
 #: How many of the kept states each new one is held against; a longer scan removes few more and costs quadratically.
-DOMINANCE_SCAN = 2000
+DOMINANCE_SCAN = 500
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -88,7 +90,12 @@ def best_waits(instance: Instance, order: IntArray, monitor: Monitor) -> Ordered
     ([0, 1, 2, 3, 4], True)
     """
     search = _Search(instance, order, monitor)
-    exact = any(search.run(width) for width in BEAMS if not monitor.stopped)
+    longest = int(instance.output.max())
+    budget_gb = STAGE_GB if monitor.memory_limit_gb is None else min(STAGE_GB, monitor.memory_limit_gb / 4)
+    # A state has up to one successor for each wait below the output, and a profile as long as the longest output.
+    widest = max(1, int(budget_gb * 1e9 / (4 * longest * longest)))
+    widths = sorted({min(width, widest) for width in BEAMS})
+    exact = any(search.run(width) for width in widths if not monitor.stopped)
     return OrderedSchedule(search.starts, exact, search.states)
 
 
@@ -101,11 +108,11 @@ class _Search:
         self.best = np.iinfo(np.int64).max
         self.states = 0
 
-    def run(self, width: int | None) -> bool:
+    def run(self, width: int) -> bool:
         """One beam; tells whether it reached the end without cutting anything."""
         instance, n = self.instance, self.instance.n
         prompt, output = instance.prompt[self.order], instance.output[self.order]
-        profile = np.zeros((1, int(output.max())), np.int64)
+        profile = np.zeros((1, int(output.max())), np.int32)
         time, value = self.ready[:1].copy(), self.ready[:1] * n
         parents, started = [], []
         cut = False
@@ -118,8 +125,10 @@ class _Search:
             profile, time, value, parent, start = more
             # The running requests delay all others by about their share of the memory.
             rank = np.argsort(value + profile.sum(axis=1) * ((n - k - 1) / instance.capacity), kind="stable")
+            if len(rank) > 4 * width:
+                rank, cut = rank[: 4 * width], True
             keep = rank[_undominated(profile[rank], time[rank], value[rank], n - k - 1, self.ready[-1], DOMINANCE_SCAN)]
-            if width is not None and len(keep) > width:
+            if len(keep) > width:
                 keep, cut = keep[:width], True
             profile, time, value = profile[keep], time[keep], value[keep]
             parents.append(parent[keep])
@@ -144,7 +153,7 @@ class _Search:
 @numba.njit(cache=True, nogil=True)
 def _fits(profile, wait, capacity, prompt, output):
     """Whether a request started `wait` rounds from now fits beside the running ones in all its rounds."""
-    for j in range(min(output, len(profile) - wait)):
+    for j in range(min(output, len(profile) - wait)):  # noqa: SIM110 (Numba has no generator expressions)
         if profile[wait + j] + prompt + j + 1 > capacity:
             return False
     return True
