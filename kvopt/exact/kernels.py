@@ -52,17 +52,31 @@ def last_wait(cells, rem, i, t, width, room, output, arrival):
 
     If a remaining request fits as a whole into rounds that lie before the next start, moving it there
     improves every completion; so the next start is no later than the last round of the earliest such run.
+    Also returns that run: type and start relative to t.
     """
     best = np.int64(2 * width)
+    kind = np.int64(0)
+    at = np.int64(0)
     for k in range(rem.shape[1]):
         if rem[i, k] == 0:
             continue
         first = max(1 - output[k], arrival[k] - t)
         for x in range(first, min(width + 1, best - output[k] + 1)):
             if fits(cells, width + x, room[k], width):
-                best = min(best, x + output[k] - 1)
+                best, kind, at = x + output[k] - 1, np.int64(k), np.int64(x)
                 break
-    return best
+    return best, kind, at
+
+
+@njit(cache=True, nogil=True)
+def gap_runs(window, rem, time, room, output, arrival, kind, at):
+    """The run behind the gap rule of each label (see `last_wait`), for its proof."""
+    width = room.shape[1]
+    cells = np.zeros(4 * width, dtype=window.dtype)
+    for i in range(time.shape[0]):
+        for u in range(2 * width):
+            cells[u] = window[i, u]
+        _, kind[i], at[i] = last_wait(cells, rem, i, time[i], width, room, output, arrival)
 
 
 @njit(cache=True, nogil=True)
@@ -130,7 +144,7 @@ def expand(
         t = time[i]
         for u in range(2 * width):
             cells[u] = window[i, u]
-        longest = last_wait(cells, rem, i, t, width, room, output, arrival)
+        longest, _, _ = last_wait(cells, rem, i, t, width, room, output, arrival)
         due = deadline[i]
         idle = base[i]
         for w in range(longest + 1):
@@ -318,7 +332,42 @@ def by_bucket(bucket, buckets):
 
 
 @njit(cache=True, nogil=True)
-def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arrival, killer, shift):
+def pack(cells, bits, words, out):
+    """Write memory cells into `words` words of 64 bits, `bits` bits a cell; returns the number of busy cells."""
+    per_word = 64 // bits
+    busy = 0
+    for j in range(words):
+        word = np.uint64(0)
+        for u in range(per_word):
+            cell = cells[j * per_word + u]
+            if cell > 0:
+                busy = j * per_word + u + 1
+                word |= np.uint64(cell) << np.uint64(u * bits)
+        out[j] = word
+    return busy
+
+
+@njit(cache=True, nogil=True)
+def within(better, busy, d, worse, bits, guard):
+    """Whether profile `better`, read from cell d on, is nowhere above `worse` (both packed).
+
+    The top bit of each cell of a word is free; set in `worse`, it survives the subtraction exactly where
+    the cell does not go below zero.
+    """
+    per_word = 64 // bits
+    skip = d // per_word
+    low = np.uint64((d % per_word) * bits)
+    for j in range((busy - d + per_word - 1) // per_word):
+        word = better[skip + j] >> low
+        if low > 0:
+            word |= better[skip + j + 1] << (np.uint64(64) - low)
+        if ((worse[j] | guard) - word) & guard != guard:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arrival, bits, killer, shift):
     """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
 
     Child A removes child B of the same bucket if, after A has waited d >= 0 rounds, it has cost no more than
@@ -326,6 +375,11 @@ def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arriva
     Inside a bucket, children are taken in ascending (value, area, mark), so that none removes an earlier one.
     """
     width = profile.shape[1]
+    words = width * bits // 64
+    guard = np.uint64(0)
+    for u in range(64 // bits):
+        guard |= np.uint64(1) << np.uint64(u * bits + bits - 1)
+    candidate = np.empty(words, dtype=np.uint64)
     for b in range(lo, hi):
         size = begin[b + 1] - begin[b]
         if size == 1:
@@ -346,38 +400,41 @@ def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arriva
                 | min(np.int64(mark[i]), np.int64(1023))
             )
         sorted_members = members[np.argsort(rank, kind="mergesort")]
-        rows = np.zeros((size, 2 * width), dtype=profile.dtype)
+        rows = np.zeros((size, words + 1), dtype=np.uint64)
         kept = np.empty(size, dtype=np.int32)
+        ends = np.empty(size, dtype=np.int32)
+        # Kept labels in the order in which they are tried: the last successful one first.
+        trial = np.arange(size)
         alive = 0
         due = last_arrival[b]
         for c in sorted_members:
+            busy = pack(profile[c], bits, words, candidate)
             t_c = time[c]
             needed = min(t_c, due)
             beaten = False
-            for a in range(alive):
+            for place in range(alive):
+                a = trial[place]
                 i = kept[a]
-                slack = value[c] - value[i]
-                first = max(np.int64(0), needed - time[i])
-                final = min(slack // left, max(np.int64(width), first))
-                for d in range(first, final + 1):
+                most = (value[c] - value[i]) // left
+                first = max(needed - time[i], np.int64(ends[a] - busy), np.int64(0))
+                for d in range(first, min(most, max(np.int64(ends[a]), first)) + 1):
                     if d == 0 and mark[i] > mark[c]:
                         continue
-                    if d < width:
-                        bad = False
-                        for u in range(width):
-                            bad |= rows[a, d + u] > profile[c, u]
-                        if bad:
-                            continue
-                    killer[c] = i
-                    shift[c] = d
-                    beaten = True
-                    break
+                    if within(rows[a], ends[a], d, candidate, bits, guard):
+                        killer[c] = i
+                        shift[c] = d
+                        beaten = True
+                        break
                 if beaten:
+                    for q in range(place, 0, -1):
+                        trial[q] = trial[q - 1]
+                    trial[0] = a
                     break
             if not beaten:
                 kept[alive] = c
-                for u in range(width):
-                    rows[alive, u] = profile[c, u]
+                ends[alive] = busy
+                for j in range(words):
+                    rows[alive, j] = candidate[j]
                 alive += 1
 
 

@@ -68,10 +68,17 @@ class Moves:
 class LayerProof:
     """What became of the children of one layer, in the order of generation.
 
-    ``killer[c]`` is -1 for a kept child, else the kept child (its rank among the kept) that dominates child
-    c after waiting ``shift[c]`` rounds.
+    Attributes
+    ----------
+    gap_kind, gap_start : arrays of shape (parents,)
+        For each expanded label the run behind its gap rule: type, and start relative to the label's round.
+    killer, shift : arrays of shape (children,)
+        ``killer[c]`` is -1 for a kept child, else the rank of the kept child that dominates child c after
+        waiting ``shift[c]`` rounds.
     """
 
+    gap_kind: IntArray
+    gap_start: IntArray
     killer: np.ndarray
     shift: IntArray
 
@@ -117,7 +124,8 @@ class Search:
             raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
         longest = int(types.output.max())
         self.width = -(-longest // 32) * 32
-        self.cell = np.uint8 if instance.capacity <= np.iinfo(np.uint8).max else np.int32
+        # One bit of each cell stays free, which lets the kernels compare many cells at once.
+        self.cell = next(cell for cell in (np.int8, np.int16, np.int32) if instance.capacity <= np.iinfo(cell).max)
         offset = np.arange(self.width)
         tokens = types.prompt[:, None] + 1 + offset
         running = offset < types.output[:, None]
@@ -175,6 +183,17 @@ class Search:
             mark=np.zeros(1, dtype=np.int32),
         )
 
+    @property
+    def root_bound(self) -> int:
+        """Kernel bound of the root: the Lagrangian bound of the memory prices, shifted by a constant."""
+        types = self.instance.types
+        first = min(int(types.arrival.min()), self.horizon)
+        if first < self.horizon:
+            ahead = self.least_cost[first]
+        else:
+            ahead = self.scale * types.output
+        return self.instance.capacity * int(self.price_sum[first]) + int((types.count * ahead).sum())
+
     def ceiling(self, bound: int) -> int:
         """Total latency (integer, rounded up) that a kernel bound stands for."""
         return -((self.instance.capacity * int(self.price_sum[-1]) - bound) // self.scale)
@@ -206,10 +225,8 @@ class Search:
                 order = np.argsort(columns["bound"][survivors], kind="stable")[:beam]
                 survivors = np.sort(survivors[order])
             if record:
-                proofs.append(ranked(killer, shift, survivors))
-            moves.append(
-                Moves(columns["parent"][survivors], columns["kind"][survivors], columns["start"][survivors])
-            )
+                proofs.append(LayerProof(*self._gap_runs(layer), rank_among(survivors, killer), shift))
+            moves.append(Moves(columns["parent"][survivors], columns["kind"][survivors], columns["start"][survivors]))
             kept_labels += len(survivors)
             if len(survivors) == 0:
                 return Pass(not cut, best, cut, depth + 1, generated, kept_labels, proofs)
@@ -312,6 +329,7 @@ class Search:
                 columns["mark"],
                 left,
                 latest,
+                8 * profile.itemsize,
                 killer,
                 shift,
             )
@@ -342,6 +360,12 @@ class Search:
         names = ("key", "time", "latency", "base", "bound", "deadline", "mark")
         return Layer(window=window, rem=rem, **{name: columns[name][survivors] for name in names})
 
+    def _gap_runs(self, layer: Layer) -> tuple[IntArray, IntArray]:
+        types = self.instance.types
+        kind, at = np.zeros(len(layer), dtype=np.int64), np.zeros(len(layer), dtype=np.int64)
+        kernels.gap_runs(layer.window, layer.rem, layer.time, self.room, types.output, types.arrival, kind, at)
+        return kind, at
+
     def _starts(self, moves: list[Moves], label: int) -> IntArray:
         """Start rounds of all requests, read back from a complete label."""
         types = self.instance.types
@@ -355,11 +379,11 @@ class Search:
         return starts
 
 
-def ranked(killer: np.ndarray, shift: IntArray, survivors: np.ndarray) -> LayerProof:
-    """The layer's proof with kept children renumbered by rank."""
+def rank_among(survivors: np.ndarray, killer: np.ndarray) -> np.ndarray:
+    """Dominators given by their rank among the kept children; -1 stays -1."""
     rank = np.full(len(killer) + 1, -1, dtype=np.int64)
     rank[survivors] = np.arange(len(survivors))
-    return LayerProof(rank[killer], shift)
+    return rank[killer]
 
 
 def even_ranges(begin: IntArray, pieces: int) -> list[tuple[int, int]]:
