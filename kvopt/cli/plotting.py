@@ -45,9 +45,9 @@ def plot(
         output = str(last.with_name(f"{result_stem(last)}.png"))
     picture_suffix(output)
     results = read_results(files)
-    stems = [result_stem(Path(path)) for path in files[-len(results) :]]
-    save(draw(kind, dict(zip(stems, results, strict=True))), output)
+    drawn = files[-len(results) :]
+    save(draw(kind, dict(zip(drawn, results, strict=True))), output)
     if json:
-        typer.echo(msgspec.json.encode({"kind": kind, "results": files[-len(results) :], "picture": output}))
+        typer.echo(msgspec.json.encode({"kind": kind, "results": drawn, "picture": output}))
     else:
         say(f"written to {output}", quiet)

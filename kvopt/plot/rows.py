@@ -49,7 +49,8 @@ def waiting(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
     ax.set_ylim(instance.n, 0)
     whole_numbers(ax)
     if labelled:
-        ax.set_yticks(np.arange(instance.n) + 0.5, [instance.label(i) for i in order.tolist()], fontsize="x-small")
+        labels = [instance.label(i) for i in order.tolist()]
+        ax.set_yticks(np.arange(instance.n) + 0.5, labels, fontsize="small" if instance.n <= 20 else "x-small")
     ax.set_xlabel("round")
     ax.set_ylabel("request" if labelled else "requests in order of completion")
     ax.set_title(title(schedule), loc="left", fontsize="medium")
