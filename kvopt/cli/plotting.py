@@ -46,7 +46,9 @@ def plot(
     picture_suffix(output)
     results = read_results(files)
     drawn = files[-len(results) :]
-    save(draw(kind, dict(zip(drawn, results, strict=True))), output)
+    solvers = [result.solver for result in results]
+    names = solvers if len(set(solvers)) == len(solvers) else drawn
+    save(draw(kind, dict(zip(names, results, strict=True))), output)
     if json:
         typer.echo(msgspec.json.encode({"kind": kind, "results": drawn, "picture": output}))
     else:

@@ -78,13 +78,14 @@ def schedule_of(source: Schedule | Result) -> Schedule:
     return found
 
 
-def title(source: Schedule | Result) -> str:
-    """What is drawn and what it costs, in a line."""
+def title(source: Schedule | Result, name: str | None = None) -> str:
+    """What is drawn and what it costs, in a line; `name` stands for instance and solver."""
     plan = schedule_of(source)
-    name = plan.instance.name
     if isinstance(source, Result):
-        name += f", {source.solver} ({source.status})"
-    return f"{name}: total latency {plan.total_latency:,}"
+        head = f"{name or f'{plan.instance.name}, {source.solver}'} ({source.status})"
+    else:
+        head = name or plan.instance.name
+    return f"{head}: total latency {plan.total_latency:,}"
 
 
 def idle_share(plan: Schedule) -> float:

@@ -31,8 +31,15 @@ LINES: tuple[dict[str, Any], ...] = (
 )
 
 
+class Picture(Figure):
+    """A figure that belongs to no window; a notebook shows it when a cell ends in it."""
+
+    def _repr_png_(self) -> bytes:
+        return picture_bytes(self, ".png")
+
+
 class PictureAxes(Axes):
-    """Axes of a figure that belongs to no window; a notebook shows the figure when a cell ends in them."""
+    """Axes of such a figure; a notebook shows the figure when a cell ends in its axes."""
 
     def _repr_png_(self) -> bytes:
         return picture_bytes(self.figure.figure, ".png")
@@ -41,7 +48,7 @@ class PictureAxes(Axes):
 def axes(ax: Axes | None, width: float = 9.0, height: float = 4.0) -> Axes:
     """The given axes, or those of a new figure of this size in inches, stripped of what carries no data."""
     if ax is None:
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Picture(figsize=(width, height), layout="constrained")
         ax = figure.add_subplot(axes_class=PictureAxes)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
