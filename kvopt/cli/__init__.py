@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kvopt.cli import capacity, plotting, solving
+from kvopt.cli import capacity, plotting, schema, solving
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 solving.register(app)
 capacity.register(app)
+schema.register(app)
 plotting.register(app)
 
 

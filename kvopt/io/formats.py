@@ -7,10 +7,11 @@ a second time, value by value, to report every error at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -22,7 +23,12 @@ from kvopt.model import MAX_REQUESTS, MAX_VALUE, Certificate, Instance, Result, 
 #: Errors of one file that are listed before the report is cut.
 MAX_REPORTED = 20
 
+#: What decoding raises for bytes that are no JSON text: malformed, not UTF-8, nested beyond reason.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 NonNegative = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
+#: Far above any start that can be needed, and small enough for int64 arithmetic.
+StartRound = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)]
 
 
@@ -64,7 +70,7 @@ class ResultFile(msgspec.Struct, forbid_unknown_fields=True):
     status: Status
     total_latency: int | None
     lower_bound: int | None
-    starts: list[Annotated[int, msgspec.Meta(ge=0)]] | None
+    starts: list[StartRound] | None
     certificate: dict[str, Any] | None = None
     limits: dict[str, Any] = {}
     statistics: dict[str, Any] = {}
@@ -99,7 +105,7 @@ def parse_instance(data: bytes, source: str = "instance") -> Instance:
     """Instance from the bytes of an instance file; `source` is named in errors."""
     try:
         file = msgspec.json.decode(data, type=InstanceFile)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise report(source, instance_errors(data)) from None
     rows = file.requests
     prompt = np.fromiter((row.prompt for row in rows), np.int64, len(rows))
@@ -108,7 +114,7 @@ def parse_instance(data: bytes, source: str = "instance") -> Instance:
     count = np.fromiter((row.count for row in rows), np.int64, len(rows))
     named = any(row.id is not None for row in rows)
     if (prompt + output > file.capacity).any() or count.sum() > MAX_REQUESTS or named:
-        errors = list(row_rule_errors(file))
+        errors = list(row_rule_errors(file.capacity, dict(enumerate(rows))))
         if errors:
             raise report(source, errors)
     stem = Path(source).name.removesuffix(".gz").removesuffix(".json") if source != "-" else "stdin"
@@ -135,41 +141,35 @@ def expanded_ids(rows: list[RequestRow]) -> Iterator[str]:
             number += 1
 
 
-def row_rule_errors(file: InstanceFile) -> Iterator[str]:
-    """Breaches of the rules that join several values of a well-typed file."""
+def row_rule_errors(capacity: int | None, rows: dict[int, RequestRow]) -> Iterator[str]:
+    """Breaches of the rules that join several values, for the well-typed rows (by their place) of a file."""
     seen: dict[str, int] = {}
-    total = 0
-    for i, row in enumerate(file.requests):
-        if row.prompt + row.output > file.capacity:
+    for i, row in rows.items():
+        if capacity is not None and row.prompt + row.output > capacity:
             yield (
                 f"$.requests[{i}]: prompt {row.prompt} + output {row.output} = {row.prompt + row.output} "
-                f"exceeds the capacity {file.capacity}; this request can never run"
+                f"exceeds the capacity {capacity}; this request can never run"
             )
         if row.id is not None:
             if row.id in seen:
                 yield f"$.requests[{i}].id: {row.id!r} is already the id of $.requests[{seen[row.id]}]"
             seen.setdefault(row.id, i)
-        total += row.count
+    total = sum(row.count for row in rows.values())
     if total > MAX_REQUESTS:
         yield f"$.requests: {total} requests in all; at most {MAX_REQUESTS} are supported"
-    if not errors_in_ids(seen):
-        return
-    names = list(expanded_ids(file.requests))
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        yield f"$.requests: after expanding counts, two requests are called {twice!r}"
-
-
-def errors_in_ids(seen: dict[str, int]) -> bool:
-    """Whether expanded names could clash: only a name that looks numbered can."""
-    return any(name.endswith("]") or name.isdecimal() for name in seen)
+    elif len(seen) == sum(row.id is not None for row in rows.values()):
+        known: set[str] = set()
+        for name in expanded_ids(list(rows.values())) if seen else ():
+            if name in known:
+                yield f"$.requests: after expanding counts, two requests are called {name!r}"
+            known.add(name)
 
 
 def instance_errors(data: bytes) -> Iterator[str]:
     """Every error of a file that does not decode as an `InstanceFile`."""
     try:
         raw = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         yield f"not valid JSON ({error})"
         return
     if not isinstance(raw, dict):
@@ -177,18 +177,22 @@ def instance_errors(data: bytes) -> Iterator[str]:
         return
     yield from field_errors(raw, InstanceFile, "$", skip=("requests",))
     rows = raw.get("requests")
-    if rows is None:
-        if "requests" in raw:
-            yield "$.requests: expected a list, got null"
-        return
     if not isinstance(rows, list) or not rows:
-        yield f"$.requests: expected a list with at least one request, got {shown(rows)}"
+        if "requests" in raw:
+            yield f"$.requests: expected a list with at least one request, got {shown(rows)}"
         return
+    good: dict[int, RequestRow] = {}
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             yield f"$.requests[{i}]: expected an object, got {shown(row)}"
-        else:
-            yield from field_errors(row, RequestRow, f"$.requests[{i}]")
+            continue
+        errors = list(field_errors(row, RequestRow, f"$.requests[{i}]"))
+        yield from errors
+        if not errors:
+            good[i] = msgspec.convert(row, RequestRow)
+    capacity = raw.get("capacity")
+    checkable = type(capacity) is int and capacity >= 1
+    yield from row_rule_errors(capacity if checkable else None, good)
 
 
 def field_errors(raw: dict[str, Any], structure: type, path: str, skip: tuple[str, ...] = ()) -> Iterator[str]:
@@ -201,11 +205,21 @@ def field_errors(raw: dict[str, Any], structure: type, path: str, skip: tuple[st
             try:
                 msgspec.convert(value, fields[key].type)
             except msgspec.ValidationError as error:
-                rule, _, inner = str(error).partition(" - at `$")
-                yield f"{path}.{key}{inner.rstrip('`')}: {rule.replace('`', '')}, got {shown(value)}"
+                yield f"{path}.{key}{explained(error, value, fields[key].type)}"
     for name, field in fields.items():
         if field.required and name not in raw:
             yield f"{path}: the key {name!r} is missing"
+
+
+def explained(error: msgspec.ValidationError, value: Any, expected: Any) -> str:
+    """Place within `value`, rule and offending value of a failed conversion, as ``[3]: expected int >= 0, got -1``."""
+    rule, _, place = str(error).replace("`", "").partition(" - at $")
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", place):
+        value = value[name] if name else value[int(index)]
+    if rule.startswith("Invalid enum value"):
+        allowed = get_args(expected) or [option.value for option in Status]
+        rule = "expected " + " or ".join(shown(option) for option in allowed)
+    return f"{place}: {rule[0].lower() + rule[1:].partition(', got ')[0]}, got {shown(value)}"
 
 
 def shown(value: Any) -> str:
@@ -269,12 +283,12 @@ def read_result(path: str | Path, instance: Instance) -> Result:
             f"{source}: made for instance {file.instance.name!r} with digest {file.instance.digest}, "
             f"but {instance.name!r} has {instance.digest}"
         )
+    if file.starts is not None and len(file.starts) != instance.n:
+        raise InputError(f"{source}: $.starts: {len(file.starts)} starts for {instance.n} requests")
     certificate = None
     if file.certificate is not None:
-        kind = file.certificate.get("kind")
-        if not isinstance(kind, str):
-            raise InputError(f"{source}: $.certificate.kind: expected a string, got {shown(kind)}")
-        certificate = Certificate(kind, {key: value for key, value in file.certificate.items() if key != "kind"})
+        data = dict(file.certificate)
+        certificate = Certificate(data.pop("kind"), data)
     return Result(
         instance=instance,
         solver=file.solver,
@@ -291,15 +305,26 @@ def read_result(path: str | Path, instance: Instance) -> Result:
 def parse_result(data: bytes, source: str = "result") -> ResultFile:
     """The typed content of a result file; InputError for whatever breaks the format."""
     try:
-        return msgspec.json.decode(data, type=ResultFile)
-    except msgspec.DecodeError as first:
-        try:
-            raw = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise report(source, [f"not valid JSON ({error})"]) from None
-        if not isinstance(raw, dict):
-            raise report(source, [f"$: expected an object, got {shown(raw)}"]) from None
-        raise report(source, list(field_errors(raw, ResultFile, "$")) or [str(first)]) from None
+        file = msgspec.json.decode(data, type=ResultFile)
+    except NOT_JSON:
+        raise report(source, result_errors(data)) from None
+    if file.certificate is not None and not isinstance(file.certificate.get("kind"), str):
+        kind = shown(file.certificate.get("kind"))
+        raise report(source, [f"$.certificate.kind: expected str, got {kind}"])
+    return file
+
+
+def result_errors(data: bytes) -> Iterator[str]:
+    """Every error of a file that does not decode as a `ResultFile`."""
+    try:
+        raw = msgspec.json.decode(data)
+    except NOT_JSON as error:
+        yield f"not valid JSON ({error})"
+        return
+    if not isinstance(raw, dict):
+        yield f"$: expected an object, got {shown(raw)}"
+        return
+    yield from field_errors(raw, ResultFile, "$")
 
 
 def result_object(result: Result) -> ResultFile:
