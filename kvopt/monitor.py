@@ -19,13 +19,13 @@ ProgressCallback = Callable[[dict[str, Any]], None]
 REPORT_EVERY_S = 0.2
 
 
-def resident_gb() -> float:
-    """Resident memory of this process in GB (Linux; the peak elsewhere)."""
+def resident_gb(process: int | None = None) -> float:
+    """Resident memory of a process, by default this one, in GB (Linux; elsewhere this one's peak, 0 for others)."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
+        with open(f"/proc/{process or 'self'}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * resource.getpagesize() / 1e9
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return 0.0 if process else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 class Monitor:
@@ -74,12 +74,15 @@ class Monitor:
         self.seed = seed
         self.workers = workers
         self.interrupted = False
+        #: Child processes that work for the solver; their memory counts.
+        self.children: set[int] = set()
         self.best_starts: IntArray | None = None
         self.incumbent: int | None = None
         self.bound: int | None = None
         #: (seconds, incumbent, bound) whenever one of the two improved.
         self.trajectory: list[tuple[float, int | None, int | None]] = []
         self._on_progress = on_progress
+        self._out_of_memory = False
         self._started = time.perf_counter()
         self._last_report = float("-inf")
 
@@ -107,9 +110,10 @@ class Monitor:
             return "interrupted"
         if self.remaining_s <= 0:
             return "time limit"
-        if self.memory_limit_gb is not None and resident_gb() > self.memory_limit_gb:
-            return "memory limit"
-        return None
+        if self.memory_limit_gb is not None and not self._out_of_memory:
+            used_gb = resident_gb() + sum(resident_gb(child) for child in self.children)
+            self._out_of_memory = used_gb > self.memory_limit_gb  # stays so when the solver frees its memory
+        return "memory limit" if self._out_of_memory else None
 
     @property
     def gap_reached(self) -> bool:
