@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kvopt.cli import capacity, plotting, schema, solving
+from kvopt.cli import capacity, importing, plotting, schema, solving
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -23,6 +23,7 @@ app = typer.Typer(
 solving.register(app)
 capacity.register(app)
 schema.register(app)
+importing.register(app)
 plotting.register(app)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, say
+from kvopt.cli.console import Json, Quiet, exact, say
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(capacity)
-
-
-def exact(text: str, what: str) -> Fraction:
-    """A decimal or a ratio exactly as typed (0.9 is 9/10, not a float)."""
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{what}: expected a number such as 0.9, got {text!r}") from None
 
 
 def capacity(

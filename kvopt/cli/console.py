@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kvopt.errors import InputError
 from kvopt.monitor import Monitor
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
@@ -88,3 +89,11 @@ def percent(value: Fraction | None) -> str:
         return "-"
     hundredths = -(-value.numerator * 10_000 // value.denominator)
     return f"{hundredths / 100:.2f} %"
+
+
+def exact(text: str, what: str) -> Fraction:
+    """A decimal or a ratio exactly as typed (0.9 is 9/10, not a float)."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{what}: expected a number such as 0.9, got {text!r}") from None
