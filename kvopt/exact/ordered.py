@@ -153,7 +153,7 @@ class _Search:
 @numba.njit(cache=True, nogil=True)
 def _fits(profile, wait, capacity, prompt, output):
     """Whether a request started `wait` rounds from now fits beside the running ones in all its rounds."""
-    for j in range(min(output, len(profile) - wait)):  # noqa: SIM110 (Numba has no generator expressions)
+    for j in range(min(output, len(profile) - wait)):
         if profile[wait + j] + prompt + j + 1 > capacity:
             return False
     return True

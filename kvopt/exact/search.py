@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -178,7 +179,7 @@ class Search:
             time=one(first),
             latency=one(0),
             base=one(base),
-            bound=one(base),
+            bound=one(self.root_bound),
             deadline=one(int(kernels.NEVER)),
             mark=np.zeros(1, dtype=np.int32),
         )
@@ -391,4 +392,4 @@ def even_ranges(begin: IntArray, pieces: int) -> list[tuple[int, int]]:
     work = np.cumsum(np.diff(begin).astype(np.float64) ** 2)
     cuts = np.searchsorted(work, np.linspace(0, work[-1], pieces + 1)[1:-1])
     edges = np.unique(np.concatenate(([0], cuts + 1, [len(work)]))).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))

@@ -1,0 +1,134 @@
+"""The dynamic programme against ground truth: brute force and the rule-free reference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import instances
+
+from kvopt import Instance, Status, solve
+from kvopt.bounds.prices import MemoryPrices, memory_prices
+from kvopt.exact.search import Search
+from kvopt.monitor import Monitor
+from kvopt.verify import PROVED, verify
+
+
+@given(instances())
+def test_equals_brute_force_with_a_certificate_that_holds(instance: Instance) -> None:
+    """The claim of the whole package: the optimum is right and its proof is accepted."""
+    truth = solve(instance, "brute-force").total_latency
+    result = solve(instance, "dp")
+    assert (result.status, result.total_latency, result.lower_bound) == (Status.OPTIMAL, truth, truth)
+    assert verify(result).verdict == PROVED
+
+
+@given(instances(max_n=7, max_capacity=8, max_output=4, max_arrival=9))
+def test_equals_the_reference_dynamic_programme(instance: Instance) -> None:
+    """Larger draws than brute force takes; the reference merges equal states and uses no rule at all."""
+    assert solve(instance, "dp").total_latency == solve(instance, "dp-reference").total_latency
+
+
+@given(instances(max_n=4))
+def test_reference_equals_brute_force(instance: Instance) -> None:
+    """The reference is only worth something if it is right itself."""
+    result = solve(instance, "dp-reference")
+    assert result.total_latency == result.lower_bound == solve(instance, "brute-force").total_latency
+
+
+@given(instances(max_n=6))
+def test_exact_without_prices(instance: Instance) -> None:
+    """The rules alone are exact; a wrong bound must not be able to hide behind a wrong rule or the reverse."""
+    monitor = Monitor(instance)
+    search = Search(instance, MemoryPrices(np.zeros(0, dtype=np.int64), 1), monitor)
+    done = search.run(threshold=2**40)
+    assert done.complete
+    assert done.bound == monitor.incumbent == solve(instance, "brute-force").total_latency
+
+
+@given(instances(max_n=6))
+def test_threshold_at_the_optimum_leaves_nothing(instance: Instance) -> None:
+    """A proof pass with the optimum as threshold must not find a better schedule, and bounds by exactly it."""
+    truth = solve(instance, "brute-force").total_latency
+    monitor = Monitor(instance)
+    assert Search(instance, memory_prices(instance), monitor).run(truth).bound == truth
+    assert monitor.incumbent is None
+
+
+@pytest.mark.parametrize("capacity", [127, 128, 5_000, 40_000])
+def test_every_cell_width(capacity: int) -> None:
+    """Profiles are packed into 8, 16 or 32 bits a cell by capacity; each must give the same optimum."""
+    unit = capacity // 5
+    small = Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3])
+    large = Instance(capacity=capacity, prompt=[unit * 2 - 1] * 4, output=[1, 1, 3, 3])
+    assert solve(small, "dp").total_latency == 12
+    assert solve(large, "dp").total_latency == solve(large, "brute-force").total_latency
+
+
+def test_many_types_without_an_exact_key() -> None:
+    """With more types than a 64-bit mixed radix can number, equal remaining sets are compared in full."""
+    rows = [(p, o, 1, a) for p in range(3) for o in (1, 2) for a in range(12)]
+    instance = Instance.from_rows(60, rows)
+    search = Search(instance, memory_prices(instance), Monitor(instance))
+    assert not search.exact_key
+    result = solve(instance, "dp")
+    assert result.status == Status.OPTIMAL
+    assert verify(result).optimal
+
+
+def test_one_worker_and_two_agree_to_the_last_code() -> None:
+    """Proofs are reproducible: threads may not change what is kept or which dominator is named."""
+    instance = Instance.from_rows(30, [(2, 13, 8), (3, 6, 8), (1, 9, 4)])
+    one, two = solve(instance, "dp", workers=1), solve(instance, "dp", workers=2)
+    assert one.certificate.data == two.certificate.data
+
+
+def test_a_time_limit_keeps_schedule_and_certified_bound() -> None:
+    """Stopped early, the search still returns its best schedule and a bound whose certificate holds."""
+    rng = np.random.default_rng(3)
+    output = rng.integers(5, 40, 30)
+    instance = Instance(capacity=50, prompt=rng.integers(1, 6, 30), output=output)
+    result = solve(instance, "dp", time_limit_s=1.0)
+    assert result.status == Status.FEASIBLE
+    assert result.statistics["stopped_by"] == "time limit"
+    assert output.sum() < result.lower_bound < result.total_latency
+    assert verify(result).verdict == PROVED
+
+
+def test_an_interrupt_keeps_what_was_found() -> None:
+    """The first interrupt ends the search in good order."""
+    rng = np.random.default_rng(3)
+    instance = Instance(capacity=50, prompt=rng.integers(1, 6, 30), output=rng.integers(5, 40, 30))
+    monitor = Monitor(instance, on_progress=lambda fields: fields.get("layer", 0) >= 3 and monitor.interrupt())
+    result = solve(instance, "dp", monitor=monitor)
+    assert result.statistics["stopped_by"] == "interrupted"
+    assert verify(result).verdict == PROVED
+
+
+def test_remote_arrivals() -> None:
+    """A long idle stretch before an arrival is jumped over, not walked."""
+    instance = Instance(capacity=5, prompt=[1, 1, 1, 1], output=[1, 1, 3, 3], arrival=[0, 10**5, 10**5, 10**5])
+    result = solve(instance, "dp")
+    assert result.total_latency == solve(instance.__class__(5, [1] * 3, [1, 3, 3]), "brute-force").total_latency + 1
+    assert verify(result).optimal
+
+
+def test_kernels_with_bounds_checks(tmp_path: Path) -> None:
+    """Numba reads out of bounds in silence; once, the kernels run with every index checked."""
+    code = (
+        "import numpy as np; from kvopt import Instance, solve\n"
+        "for seed in range(4):\n"
+        "    g = np.random.default_rng(seed)\n"
+        "    i = Instance(20, g.integers(0, 5, 7), g.integers(1, 14, 7), g.integers(0, 9, 7) * (seed % 2))\n"
+        "    r = solve(i, 'dp', workers=1); assert r.status == 'optimal', r\n"
+        "i = Instance.from_rows(12, [(0, 3, 4), (0, 6, 3)]); assert solve(i, 'dp').total_latency == 39\n"
+    )
+    # A cache of its own: compiled code in the usual one has no checks.
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
