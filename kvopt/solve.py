@@ -45,9 +45,14 @@ EXACT_SOLVERS: dict[str, str] = {
     "dp-reference": "kvopt.exact.reference:solve",
     "brute-force": "kvopt.exact.brute_force:solve",
     "cp-sat": "kvopt.mip.cp_sat:solve",
+    "cp-sat-indexed": "kvopt.mip.cp_sat:solve_indexed",
+    "cp-sat-starts": "kvopt.mip.cp_sat_starts:solve",
     "highs": "kvopt.mip.mathopt:solve_highs",
+    "highs-indexed": "kvopt.mip.mathopt:solve_highs_indexed",
     "scip": "kvopt.mip.mathopt:solve_scip",
+    "scip-indexed": "kvopt.mip.mathopt:solve_scip_indexed",
     "cbc": "kvopt.mip.pulp_cbc:solve",
+    "cbc-indexed": "kvopt.mip.pulp_cbc:solve_indexed",
 }
 HEURISTIC_SOLVERS: dict[str, str] = {
     "mc-sf": "kvopt.policies.backlog:solve_mc_sf",

@@ -10,6 +10,7 @@ each round, which is where memory is limited:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,6 +69,11 @@ class Formulation:
         """Index of each group's first variable, and C, shape (G + 1,)."""
         return np.concatenate(([0], np.cumsum(self.latest - self.arrival + 1)))
 
+    @property
+    def size(self) -> dict[str, int]:
+        """Figures for a run's statistics."""
+        return {"variables": len(self.group), "horizon": self.horizon}
+
     def memory_rows(self) -> tuple[IntArray, IntArray, IntArray]:
         """Coefficients of the memory rows as arrays (round, variable, tokens), by round, then variable.
 
@@ -90,6 +96,13 @@ class Formulation:
         tokens = np.repeat(self.prompt[self.group], output) + position
         order = np.argsort(row, kind="stable")
         return row[order], variable[order], tokens[order]
+
+    def rounds(self) -> Iterator[tuple[int, IntArray, IntArray]]:
+        """The memory rows one by one: (round, variables, tokens)."""
+        row, variable, tokens = self.memory_rows()
+        heads = np.flatnonzero(np.diff(row, prepend=-1))
+        for begin, end in zip(heads.tolist(), [*heads[1:].tolist(), len(row)], strict=True):
+            yield int(row[begin]), variable[begin:end], tokens[begin:end]
 
     def decode(self, values: npt.ArrayLike) -> IntArray:
         """Start of each request from the values of the variables; equal requests start in index order.

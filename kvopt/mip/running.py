@@ -1,0 +1,149 @@
+"""What the backends share: a warm start, watching a native solver while it runs, and reading what it claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kvopt.errors import SolverError
+from kvopt.mip.formulation import Formulation
+from kvopt.mip.horizon import latest_starts
+from kvopt.model import Instance, IntArray
+from kvopt.monitor import Monitor
+from kvopt.policies.backlog import solve_fcfs, solve_mc_sf, solve_svf
+from kvopt.solve import Answer
+
+#: Seconds between two looks at the monitor.
+POLL_S = 0.1
+#: Seconds a solver has to come back with what it found once it has been asked to stop.
+GRACE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a solver says at its end, not yet believed.
+
+    Attributes
+    ----------
+    status : str
+        The solver's own word for how it ended.
+    values : float array of shape (C,) or None
+        Values of the start variables; None without a solution.
+    bound : float or None
+        Dual bound.
+    statistics : mapping
+        JSON-ready figures (nodes and the like).
+    """
+
+    status: str
+    values: npt.NDArray[np.float64] | None = None
+    bound: float | None = None
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def warm_start(instance: Instance, monitor: Monitor) -> IntArray:
+    """Offer the list policies' schedules and return the best one known, shape (n,)."""
+    for policy in (solve_mc_sf, solve_svf, solve_fcfs):
+        policy(instance, monitor)
+    assert monitor.best_starts is not None
+    return monitor.best_starts
+
+
+def prepare(
+    instance: Instance, monitor: Monitor, formulate: Callable[[Instance, IntArray], Formulation]
+) -> tuple[Formulation, IntArray | None]:
+    """The model of an instance, and its variables' values in the best known schedule if that is in the model."""
+    starts = warm_start(instance, monitor)
+    assert monitor.incumbent is not None
+    model = formulate(instance, latest_starts(instance, monitor.incumbent))
+    return model, model.encode(starts)
+
+
+def wait(
+    monitor: Monitor, finished: Callable[[float], bool], stop: Callable[[], None], kill: Callable[[], None]
+) -> bool:
+    """Wait for a solver that runs elsewhere, and end it when the monitor says so.
+
+    Parameters
+    ----------
+    monitor : Monitor
+    finished : callable
+        Waits for at most so many seconds and tells whether the solver has ended.
+    stop : callable
+        Asks the solver to come back soon with what it has.
+    kill : callable
+        Ends it without an answer; called if it does not come back within `GRACE_S`.
+
+    Returns
+    -------
+    bool
+        Whether the solver came back.
+    """
+    try:
+        while not finished(POLL_S):
+            monitor.report()
+            if monitor.stopped:
+                stop()
+                if finished(GRACE_S):
+                    return True
+                kill()
+                return False
+    except BaseException:
+        kill()
+        raise
+    return True
+
+
+def relative_gap(monitor: Monitor) -> float:
+    """The solvers' gap, relative to the schedule, that implies the monitor's, relative to the bound."""
+    return monitor.target_gap / (1 + monitor.target_gap)
+
+
+def whole_bound(bound: float | None) -> int | None:
+    """Round a floating-point dual bound up to an integer, as total latencies are, less a tolerance for its error.
+
+    >>> whole_bound(743.9999999), whole_bound(743.0000004), whole_bound(743.1), whole_bound(float("-inf"))
+    (744, 743, 744, None)
+    """
+    if bound is None or not math.isfinite(bound):
+        return None
+    return math.ceil(bound - 1e-6 - 1e-9 * abs(bound))
+
+
+def conclude(
+    claim: Claim | None, decode: Callable[[npt.ArrayLike], IntArray], monitor: Monitor, **statistics: Any
+) -> Answer:
+    """Offer the schedule in a claim and return its bound; None is a solver that had to be killed.
+
+    Parameters
+    ----------
+    claim : Claim or None
+    decode : callable
+        Makes start rounds, shape (n,), from the values of the claim.
+    monitor : Monitor
+    **statistics
+        JSON-ready figures about the model.
+
+    Raises
+    ------
+    SolverError
+        If the values are no schedule.
+    """
+    if claim is None:
+        return Answer(monitor.bound, statistics=statistics | {"solver_status": "killed"})
+    if claim.values is not None:
+        monitor.offer(decode(claim.values))
+    bound = whole_bound(claim.bound)
+    if bound is not None:
+        monitor.raise_bound(bound)
+    return Answer(monitor.bound, statistics=statistics | {"solver_status": claim.status, **claim.statistics})
+
+
+def refuse(solver: str, status: str) -> SolverError:
+    """The error for an ending that a correct solver cannot have: every instance has a schedule."""
+    return SolverError(f"{solver} ended with the status {status}, yet the model has solutions")
