@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kvopt.cli import capacity, importing, plotting, schema, solving
+from kvopt.cli import capacity, generating, importing, plotting, schema, solving
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -24,6 +24,7 @@ solving.register(app)
 capacity.register(app)
 schema.register(app)
 importing.register(app)
+generating.register(app)
 plotting.register(app)
 
 
