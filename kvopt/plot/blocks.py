@@ -10,14 +10,14 @@ from matplotlib.patches import Patch
 from kvopt.errors import InputError
 from kvopt.model import IntArray, Result, Schedule
 from kvopt.plot.bands import draw_bands
-from kvopt.plot.canvas import axes, capacity_line, legend_below, whole_numbers
+from kvopt.plot.canvas import axes, capacity_line, legend_below, rounds_axis, whole_numbers
 from kvopt.plot.classes import HATCHES, Classes, classes
 from kvopt.plot.stack import stacked, stacking_order, torn
 
 #: More requests than this are drawn as bands of classes, not one by one.
 BLOCKS_MAX = 400
-#: Up to this many requests, each piece of a block carries the label of its request where it fits.
-LABELS_MAX = 40
+#: Up to this many requests, blocks carry the label of their request where it fits: once, twice if torn.
+LABELS_MAX, LABELS_PER_BLOCK, LABEL_POINTS = 40, 2, 8.5
 #: Up to this many rounds and tokens, single rounds and tokens are ruled off.
 RULED_MAX = 24
 IDLE = "#f0f0f0"
@@ -49,7 +49,7 @@ def schedule(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
     ax = axes(ax, 9.0, 4.4)
     groups = classes(plan.instance)
     capacity = plan.instance.capacity
-    ax.set_xlim(0, plan.makespan * 1.008)
+    rounds_axis(ax, plan.makespan)
     ax.set_ylim(0, capacity * 1.08)
     ax.set_ylabel("tokens held")
     ax.fill_between([0, plan.makespan], capacity, color=IDLE, linewidth=0, zorder=0)
@@ -59,7 +59,6 @@ def schedule(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
         draw_bands(ax, plan, groups)
     capacity_line(ax, capacity)
     whole_numbers(ax)
-    ax.set_xlabel("round")
     ax.set_title(title(schedule), loc="left", fontsize="medium")
     keys = [
         Patch(facecolor=groups.colour(k), hatch=HATCHES[k], edgecolor=groups.hatch_colour(k), label=label)
@@ -118,12 +117,9 @@ def draw_blocks(ax: Axes, plan: Schedule, groups: Classes) -> None:
     width = 1.2 if instance.n <= 12 else 0.8 if instance.n <= LABELS_MAX else 0.3
     edges = PolyCollection(outlines, facecolors="none", edgecolors="0.1", linewidths=width, joinstyle="miter", zorder=3)
     ax.add_collection(edges, autolim=False)
-    for i in range(instance.n if instance.n <= LABELS_MAX else 0):
-        start, tears = int(plan.starts[i]), np.flatnonzero(torn(lower[i], upper[i])) + 1
-        for first, low, up in zip(
-            [0, *tears.tolist()], np.split(lower[i], tears), np.split(upper[i], tears), strict=True
-        ):
-            label_block(ax, instance.label(i), start + first, low, up)
+    if instance.n <= LABELS_MAX:
+        for i in range(instance.n):
+            label_block(ax, instance.label(i), int(plan.starts[i]), lower[i], upper[i])
 
 
 def outline(start: int, lower: IntArray, upper: IntArray) -> np.ndarray:
@@ -144,12 +140,21 @@ def turns(plan: Schedule, groups: Classes) -> IntArray:
 
 
 def label_block(ax: Axes, text: str, start: int, lower: IntArray, upper: IntArray) -> None:
-    """Write `text` into the roomiest rectangle of a staircase, if it fits there."""
-    (x0, y0), (x1, y1) = ax.transData.transform([(0, 0), (1, 1)])
-    points = 8.5
-    need_x, need_y = len(text) * 0.62 * points, 0.95 * points
-    scale = 72 / ax.figure.figure.dpi
-    best, place = 1.0, None
+    """Write `text` into the roomiest pieces of a staircase, where it fits."""
+    tears = np.flatnonzero(torn(lower, upper)) + 1
+    pieces = zip([0, *tears.tolist()], np.split(lower, tears), np.split(upper, tears), strict=True)
+    places = sorted((roomiest(ax, len(text), start + first, low, up) for first, low, up in pieces), reverse=True)
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+    for fit, x, y in places[:LABELS_PER_BLOCK]:
+        if fit >= 1:
+            ax.text(x, y, text, ha="center", va="center", fontsize=LABEL_POINTS, zorder=4, bbox=box)
+
+
+def roomiest(ax: Axes, letters: int, start: int, lower: IntArray, upper: IntArray) -> tuple[float, float, float]:
+    """The rectangle inside a staircase with most room for a word: room over need, and its middle."""
+    (x0, y0), (x1, y1) = ax.transData.transform([(0, 0), (1, 1)]) * 72 / ax.figure.figure.dpi
+    column, token = (x1 - x0) / (letters * 0.7 * LABEL_POINTS), (y1 - y0) / LABEL_POINTS
+    best = (0.0, 0.0, 0.0)
     stride = max(1, len(lower) // 30)
     for a in range(0, len(lower), stride):
         bottom, top = lower[a], upper[a]
@@ -157,9 +162,6 @@ def label_block(ax: Axes, text: str, start: int, lower: IntArray, upper: IntArra
             bottom, top = max(bottom, lower[b]), min(top, upper[b])
             if top <= bottom:
                 break
-            fit = min((b + 1 - a) * (x1 - x0) * scale / need_x, (top - bottom) * (y1 - y0) * scale / need_y)
-            if fit > best:
-                best, place = fit, (start + (a + b + 1) / 2, (bottom + top) / 2)
-    if place is not None:
-        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
-        ax.text(*place, text, ha="center", va="center", fontsize=points, zorder=4, bbox=box)
+            fit = min((b + 1 - a) * column, (top - bottom) * token)
+            best = max(best, (fit, start + (a + b + 1) / 2, (bottom + top) / 2))
+    return best

@@ -19,6 +19,8 @@ from kvopt.io.files import write_bytes
 
 #: File name endings that `save` knows.
 SUFFIXES = (".png", ".svg", ".pdf")
+#: Pixels per inch of PNG pictures in files and in notebooks.
+PRINT_DPI, SCREEN_DPI = 150, 100
 
 #: Lines that differ in colour, lightness and dashes (colours of Okabe and Ito, safe for colour-blind readers).
 LINES: tuple[dict[str, Any], ...] = (
@@ -35,14 +37,14 @@ class Picture(Figure):
     """A figure that belongs to no window; a notebook shows it when a cell ends in it."""
 
     def _repr_png_(self) -> bytes:
-        return picture_bytes(self, ".png")
+        return picture_bytes(self, ".png", SCREEN_DPI)
 
 
 class PictureAxes(Axes):
     """Axes of such a figure; a notebook shows the figure when a cell ends in its axes."""
 
     def _repr_png_(self) -> bytes:
-        return picture_bytes(self.figure.figure, ".png")
+        return picture_bytes(self.figure.figure, ".png", SCREEN_DPI)
 
 
 def axes(ax: Axes | None, width: float = 9.0, height: float = 4.0) -> Axes:
@@ -59,6 +61,13 @@ def whole_numbers(ax: Axes, which: str = "xy") -> None:
     for axis in (getattr(ax, f"{letter}axis") for letter in which):
         axis.set_major_locator(MaxNLocator(nbins=12, integer=True))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def rounds_axis(ax: Axes, makespan: int) -> None:
+    """Rounds to the right, up to the last completion unless the caller of the picture has set other limits."""
+    if ax.get_autoscalex_on():
+        ax.set_xlim(0, makespan * 1.008)
+    ax.set_xlabel("round")
 
 
 def capacity_line(ax: Axes, capacity: int) -> None:
@@ -108,10 +117,10 @@ def picture_suffix(path: str | Path) -> str:
     return suffix
 
 
-def picture_bytes(figure: Figure, suffix: str) -> bytes:
+def picture_bytes(figure: Figure, suffix: str, dpi: int = PRINT_DPI) -> bytes:
     """The figure in the format of a file name ending, without dates."""
     undated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "kvopt"}):
-        figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=undated)
+        figure.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=undated)
     return buffer.getvalue()

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kvopt.model import Result, Schedule
-from kvopt.plot.blocks import schedule, title
-from kvopt.plot.canvas import Picture
+from kvopt.plot.blocks import schedule, schedule_of, title
+from kvopt.plot.canvas import Picture, rounds_axis
 from kvopt.plot.ecdf import latencies
 from kvopt.plot.progress import trajectory
 from kvopt.plot.rows import waiting
@@ -52,13 +52,12 @@ def draw(kind: str, sources: Mapping[str, Schedule | Result]) -> Figure:
         return PANELS[kind](next(iter(sources.values())), None).figure.figure
     figure = Picture(figsize=(9.0, 4.0 * len(sources)), layout="constrained")
     rows = figure.subplots(len(sources), 1).tolist()
+    if kind != "trajectory":
+        longest = max(schedule_of(source).makespan for source in sources.values())
+        for ax in rows:
+            rounds_axis(ax, longest)
     for (name, source), ax in zip(sources.items(), rows, strict=True):
         PANELS[kind](source, ax)
         if kind != "trajectory":
             ax.set_title(title(source, name), loc="left", fontsize="medium")
-    if kind != "trajectory":
-        # One scale of rounds for all: the longest schedule sets it.
-        right = max(ax.get_xlim()[1] for ax in rows)
-        for ax in rows:
-            ax.set_xlim(0, right)
     return figure

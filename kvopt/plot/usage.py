@@ -10,7 +10,7 @@ from kvopt.errors import InputError
 from kvopt.model import Result, Schedule
 from kvopt.plot.bands import column_means, columns, tokens_label
 from kvopt.plot.blocks import schedule_of
-from kvopt.plot.canvas import axes, capacity_line, legend_below, line_styles, whole_numbers
+from kvopt.plot.canvas import axes, capacity_line, legend_below, line_styles, rounds_axis, whole_numbers
 
 
 def memory(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None) -> Axes:
@@ -43,11 +43,10 @@ def memory(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None) -
         edges = columns(plan.makespan)
         ax.stairs(column_means(plan.memory, edges), edges, baseline=None, linewidth=1.6, label=name, **style)
     longest = max(plan.makespan for plan in plans.values())
-    ax.set_xlim(0, longest * 1.008)
+    rounds_axis(ax, longest)
     ax.set_ylim(0, capacity * 1.08)
     capacity_line(ax, capacity)
     whole_numbers(ax)
-    ax.set_xlabel("round")
     ax.set_ylabel(tokens_label(columns(longest)))
     legend_below(ax)
     return ax
