@@ -15,17 +15,21 @@ import hashlib
 import json
 import sys
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from heapq import heappop, heappush, nsmallest
 from itertools import accumulate
-from math import ceil
 from typing import Any
 
 PROVED = "PROVED"
 FEASIBLE = "FEASIBLE"
 REFUSED = "REFUSED"
 NOTHING = "NOTHING"
+
+#: Limits on the prices of a certificate: size of an integer, number of rounds.
+LARGEST = 1 << 62
+MOST_ROUNDS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -151,35 +155,163 @@ def total_latency(output: Sequence[int], arrival: Sequence[int], starts: Sequenc
 
 
 def check_volume(problem: Problem, certificate: Mapping[str, Any]) -> int:
-    """Rank-wise maximum of sorted outputs and prefix volumes over M (problem with or without arrivals).
+    """Bound by ranks: the k-th completion is late for want of rounds, or for want of memory.
 
-    The k-th completion is no earlier than the k-th smallest output, and no earlier than the round by which
-    the k smallest volumes fit into k rounds of M tokens each; arrivals only delay.
+    It is no earlier than the k-th smallest arrival + output, and no earlier than the k-th completion of a
+    machine that serves M token-rounds a round, always the arrived request with the least volume remaining:
+    no schedule completes more requests by any round than that (Schrage, Oper. Res. 16, 1968).
     """
-    outputs = sorted(problem.output)
-    volumes = sorted(s * o + o * (o + 1) // 2 for s, o in zip(problem.prompt, problem.output, strict=True))
-    prefix = accumulate(volumes)
-    ranks = sum(max(o, -(-v // problem.capacity)) for o, v in zip(outputs, prefix, strict=True))
-    return max(ranks - sum(problem.arrival), sum(outputs))
+    alone = sorted(a + o for a, o in zip(problem.arrival, problem.output, strict=True))
+    ranks = zip(alone, memory_completions(problem), strict=True)
+    return sum(max(pair) for pair in ranks) - sum(problem.arrival)
+
+
+def memory_completions(problem: Problem) -> list[int]:
+    """Sorted completion rounds of shortest-remaining-volume service; the clock counts token-rounds offered."""
+    requests = sorted(
+        (a * problem.capacity, s * o + o * (o + 1) // 2)
+        for s, o, a in zip(problem.prompt, problem.output, problem.arrival, strict=True)
+    )
+    waiting: list[int] = []
+    completions = []
+    clock = 0
+    for arrival, volume in requests:
+        while waiting and clock + waiting[0] <= arrival:
+            clock += heappop(waiting)
+            completions.append(clock)
+        if waiting:
+            waiting[0] -= arrival - clock  # the least stays the least
+        clock = arrival
+        heappush(waiting, volume)
+    completions += accumulate(sorted(waiting)[1:], initial=clock + min(waiting))
+    return [-(-completion // problem.capacity) for completion in completions]
 
 
 def check_prices(problem: Problem, certificate: Mapping[str, Any]) -> int:
-    """Lagrangian bound of the memory prices ``prices[t] / denominator``, t = 0, 1, ...; zero afterwards."""
+    """Lagrangian bound of memory prices: the least priced cost of every request, less the price of all memory.
+
+    ``TEL >= sum_i min_p [p + o_i - a_i + sum_j price[p+j-1] (s_i + j)] - M sum_t price[t]``, prices in
+    units of 1 / denominator. They come as drops from round to round, run-length coded.
+    """
+    denominator = whole(certificate, "denominator", 1)
+    drops = whole_list(certificate, "drops", -LARGEST)
+    rounds = whole_list(certificate, "rounds", 1)
+    if len(drops) != len(rounds) or sum(rounds) > MOST_ROUNDS:
+        raise Refusal(f"drops and rounds must be of equal length, and rounds sum to {MOST_ROUNDS} at most")
+    # A finer unit, so that the drops of the convex prices may be rounded down to integers.
+    unit = denominator << 32
+    prices = Prices([drop << 32 for drop in drops], rounds)
+    if prices.least < 0:
+        raise Refusal("a price is negative")
+    convex = Prices(*convex_drops(prices.drops, rounds))
+    total = -problem.capacity * prices.sums(0)[0]
+    start = 0
+    for s, o, a, count in sorted(problem.types, key=lambda kind: (2 * kind[0] + kind[1] + 1) * kind[1]):
+        start, least = least_cost(s, o, a, prices, convex, unit, start)
+        total += count * (least + (o - a) * unit)
+    return -(-total // unit)
+
+
+def least_cost(s: int, o: int, a: int, prices: Prices, convex: Prices, unit: int, guess: int) -> tuple[int, int]:
+    """A start that is best for the convex prices, and the least start + priced memory for the true ones.
+
+    Convex prices make the cost convex in the start (its slope is a sum of drops with fixed weights), so starts
+    that could undercut the best cost seen are neighbours of their minimum. The guess only saves time.
+    """
+
+    def rises(p: int) -> bool:
+        return unit + convex.memory(s, o, p + 1) >= convex.memory(s, o, p)
+
+    start = first_true(rises, a, guess)
+    least = start * unit + prices.memory(s, o, start)
+    for direction in (1, -1):
+        p = start + direction
+        while p >= a and p * unit + convex.memory(s, o, p) < least:
+            least = min(least, p * unit + prices.memory(s, o, p))
+            p += direction
+    return start, least
+
+
+class Prices:
+    """Prices of rounds 0, 1, ... that drop by ``drops[i]`` after each of ``rounds[i]`` rounds, down to zero."""
+
+    def __init__(self, drops: list[int], rounds: list[int]) -> None:
+        self.drops = drops
+        self.begin = list(accumulate(rounds, initial=0))
+        price = once = twice = self.least = 0
+        #: For each segment: drop, and price, sum of prices and sum of these sums in the round after it.
+        self.segments = [(0, 0, 0, 0)]
+        for drop, length in zip(reversed(drops), reversed(rounds), strict=True):
+            self.segments.append((drop, price, once, twice))
+            once, twice = self.ahead(-1, length)
+            price += drop * length
+            self.least = min(self.least, price)
+        self.segments.reverse()
+
+    def ahead(self, segment: int, left: int) -> tuple[int, int]:
+        """`sums` at the round in which `left` rounds of the segment are left."""
+        drop, price, once, twice = self.segments[segment]
+        pairs = left * (left + 1) // 2
+        return once + price * left + drop * pairs, twice + once * left + price * pairs + drop * pairs * (left + 2) // 3
+
+    def sums(self, t: int) -> tuple[int, int]:
+        """Sum of the prices from round t on, and the sum of these sums from t on."""
+        i = bisect_right(self.begin, t)
+        return self.ahead(i - 1, self.begin[i] - t) if i < len(self.begin) else (0, 0)
+
+    def memory(self, s: int, o: int, p: int) -> int:
+        """Price of the memory of a run from round p: s + j tokens in its j-th round."""
+        once, twice = self.sums(p)
+        once_after, twice_after = self.sums(p + o)
+        return s * (once - once_after) + twice - twice_after - o * once_after
+
+
+def convex_drops(drops: list[int], rounds: list[int]) -> tuple[list[int], list[int]]:
+    """Drops, in non-increasing order, of convex prices that are nowhere above the given ones.
+
+    Neighbours that are out of order are pooled: that is the lower convex hull. Rounding down only lowers it.
+    """
+    pooled: list[tuple[int, int]] = []  # (fall of the price, rounds)
+    for drop, length in zip(drops, rounds, strict=True):
+        fall = drop * length
+        while pooled and pooled[-1][0] * length <= fall * pooled[-1][1]:
+            before, longer = pooled.pop()
+            fall, length = fall + before, length + longer
+        pooled.append((fall, length))
+    return [fall // length for fall, length in pooled], [length for _, length in pooled]
+
+
+def first_true(holds: Callable[[int], bool], least: int, guess: int) -> int:
+    """Smallest integer from `least` on for which a monotone property holds, sought outwards from a guess."""
+    above, step = max(least, guess), 1
+    while not holds(above):
+        above, step = above + step, 2 * step
+    below = above - step
+    while below >= least and holds(below):
+        above, below, step = below, below - 2 * step, 2 * step
+    below = max(below + 1, least)
+    return below + bisect_left(range(below, above), True, key=holds)
+
+
+def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Bound by round prices for token-rounds that may be taken apart.
+
+    A run's tokens have mean round p + (sum of (j-1)(s+j)) / volume, so its latency is that mean plus a
+    constant. Whatever the start, its o rounds hold s+1, ..., s+o tokens; the cheapest way to give these
+    numbers to any o rounds, the largest to the cheapest round, costs no more than the run.
+    """
     denominator = whole(certificate, "denominator", 1)
     prices = whole_list(certificate, "prices", 0)
-    horizon = len(prices)
-    # Prefix sums of price and of round * price: a run's priced memory is then a difference of two each.
-    plain = [0, *accumulate(prices)]
-    timed = [0, *accumulate(t * price for t, price in enumerate(prices))]
-    total = -problem.capacity * plain[horizon]
+    total = -problem.capacity * sum(prices)
     for s, o, a, count in problem.types:
-        best = (max(a, horizon) + o - a) * denominator
-        for p in range(a, horizon):
-            q = min(p + o, horizon)
-            cost = (p + o - a) * denominator + (s + 1 - p) * (plain[q] - plain[p]) + timed[q] - timed[p]
-            best = min(best, cost)
-        total += count * best
-    return ceil(Fraction(total, denominator))
+        volume = s * o + o * (o + 1) // 2
+        later = range(max(a, len(prices)), max(a, len(prices)) + o)
+        rounds = [t * denominator + volume * price for t, price in enumerate(prices[a:], a)]
+        cheapest = nsmallest(o, [*rounds, *(t * denominator for t in later)])
+        tokens = sum((s + o - i) * cost for i, cost in enumerate(cheapest))
+        moment = sum((j - 1) * (s + j) for j in range(1, o + 1))
+        total += count * (tokens + denominator * (volume * (o - a) - moment)) // volume
+    return -(-total // denominator)
 
 
 # ---------------------------------------------------------------- the search certificate
@@ -461,6 +593,7 @@ def read_varints(text: Any) -> Iterator[int]:
 CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "volume": check_volume,
     "prices": check_prices,
+    "flow": check_flow,
     "search": check_search,
 }
 

@@ -8,62 +8,73 @@ The dual of the time-indexed LP in memory prices ``lam`` is ``sum_k n_k min_p c_
 ``-mu log sum_p exp(-c_k(p)/mu)`` makes it smooth (Nesterov, Math. Program. 103, 2005): the gradient is the
 memory used when every type spreads its requests over near-minimal starts, minus M. Accelerated projected
 gradient steps (Beck and Teboulle, SIAM J. Imaging Sci. 2, 2009) with backtracking and restarts climb it while
-``mu`` falls. One evaluation takes O(K H) by suffix sums, whatever the outputs are.
+``mu`` falls. Suffix sums make the cost of a start O(1), whatever the output; as ``mu`` falls, only a narrowing
+window of starts has weight, so late stages are cheap.
 """
 
 from __future__ import annotations
 
-import heapq
 import time
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from kvopt.bounds.fluid import fluid_prices, marginal_volumes
 from kvopt.model import IntArray, RequestTypes
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Smoothing falls geometrically over the stages, from max(3, H/100) rounds to this.
+#: Smoothing falls geometrically over the stages, from max(3, H/200) rounds to the last value.
 LAST_SMOOTHING_ROUNDS = 0.01
-#: Stages of constant smoothing, and steps in each.
-STAGES, STEPS = 20, 100
+STAGES = 14
+#: Steps in a stage; where the budget does not allow the smaller number, the fluid prices stand.
+MIN_STEPS, MAX_STEPS = 20, 300
 #: Starts dearer than the best by more than this many times the smoothing have no weight.
 CUT_OFF = 30.0
+#: Costs of starts that this file evaluates per second on an ordinary core, windows taken into account.
+STARTS_PER_S = 2e8
 
 
 @nb.njit(cache=True)
-def fluid_prices(volume: FloatArray, arrival: IntArray, count: IntArray, capacity: int, rounds: int) -> FloatArray:
-    """Prices of the fluid schedule that serves M token-rounds a round, smallest volume first.
+def suffix_sums(prices: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
+    """Sums of prices from t on, and sums of these; zeros up to `length`.
 
-    One more token of memory in round t would bring ``1 / volume`` completions of the request then served
-    forward, and with them all later service of the busy period: ``lam_t`` sums ``1/volume`` from t to its end.
-    Types must be sorted by arrival. O(K log K + H).
+    A run of (s, o) from p pays ``s (once[p] - once[p+o]) + twice[p] - twice[p+o] - o once[p+o]``.
     """
-    marginal = np.zeros(rounds)
-    waiting = [(np.inf, 0.0)]
-    k = 0
-    for t in range(rounds):
-        while k < len(arrival) and arrival[k] <= t:
-            heapq.heappush(waiting, (volume[k], volume[k] * count[k]))
-            k += 1
-        room = float(capacity)
-        while room > 0 and len(waiting) > 1:
-            size, left = heapq.heappop(waiting)
-            marginal[t] = 1.0 / size
-            if left > room:
-                heapq.heappush(waiting, (size, left - room))
-                room = 0.0
-            else:
-                room -= left
-        if room > 0:
-            marginal[t] = 0.0
-    prices = np.zeros(rounds)
-    level = 0.0
-    for t in range(rounds - 1, -1, -1):
-        level = level + marginal[t] if marginal[t] > 0 else 0.0
-        prices[t] = level
-    return prices
+    once = np.zeros(length)
+    twice = np.zeros(length)
+    for t in range(len(prices) - 1, -1, -1):
+        once[t] = once[t + 1] + prices[t]
+        twice[t] = twice[t + 1] + once[t]
+    return once, twice
+
+
+@nb.njit(cache=True)
+def windows(
+    prompt: IntArray, output: IntArray, arrival: IntArray, prices: FloatArray, width: float
+) -> tuple[IntArray, IntArray]:
+    """First and last start of each type whose cost is within `width` of the least, last + 1; equal if none matters."""
+    rounds = len(prices)
+    once, twice = suffix_sums(prices, rounds + int(output.max()) + 2)
+    first = np.full(len(prompt), rounds)
+    last = np.full(len(prompt), rounds)
+    cost = np.empty(rounds + 1)
+    for k in range(len(prompt)):
+        s, o, a = prompt[k], output[k], arrival[k]
+        if a >= rounds:
+            continue
+        for p in range(a, rounds + 1):
+            q = p + o
+            cost[p] = q - a + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
+        limit = cost[a:].min() + width
+        first[k] = a
+        while cost[first[k]] > limit:
+            first[k] += 1
+        last[k] = rounds + 1
+        while cost[last[k] - 1] > limit:
+            last[k] -= 1
+    return first, last
 
 
 @nb.njit(cache=True)
@@ -75,40 +86,38 @@ def smoothed_dual(
     capacity: int,
     prices: FloatArray,
     smoothing: float,
+    first: IntArray,
+    last: IntArray,
     use: FloatArray,
 ) -> tuple[float, float]:
-    """Smoothed and true dual value at `prices` (float); writes the memory used per round into `use`."""
+    """Smoothed and true dual value at `prices` over the windows; writes the memory used per round into `use`."""
     rounds = len(prices)
     length = rounds + int(output.max()) + 2
-    once = np.zeros(length)
-    twice = np.zeros(length)
-    for t in range(rounds - 1, -1, -1):
-        once[t] = once[t + 1] + prices[t]
-        twice[t] = twice[t + 1] + once[t]
-    # Memory as sum of lines (slope * t + level) that begin at starts and end at completions.
+    once, twice = suffix_sums(prices, length)
+    # Memory as a sum of lines (slope * t + level) that begin at starts and end at completions.
     slope = np.zeros(length)
     level = np.zeros(length)
     cost = np.empty(rounds + 1)
     smooth, true = 0.0, 0.0
     for k in range(len(prompt)):
         s, o, a = prompt[k], output[k], arrival[k]
-        if a >= rounds:
+        if first[k] == last[k]:
             smooth += count[k] * o
             true += count[k] * o
             continue
         least = np.inf
-        for p in range(a, rounds + 1):
+        for p in range(first[k], last[k]):
             q = p + o
             cost[p] = q - a + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
             least = min(least, cost[p])
         weight = 0.0
-        for p in range(a, rounds + 1):
+        for p in range(first[k], last[k]):
             excess = (cost[p] - least) / smoothing
             cost[p] = np.exp(-excess) if excess < CUT_OFF else 0.0
             weight += cost[p]
         true += count[k] * least
         smooth += count[k] * (least - smoothing * np.log(weight))
-        for p in range(a, rounds):
+        for p in range(first[k], last[k]):
             if cost[p] > 0:
                 share = cost[p] * (count[k] / weight)
                 slope[p] += share
@@ -137,28 +146,29 @@ def climb(
     steps: int,
 ) -> tuple[FloatArray, float, float]:
     """Accelerated projected ascent at constant smoothing; returns the best prices seen, their value, curvature."""
-    rounds = len(prices)
-    use = np.empty(rounds)
-    unused = np.empty(rounds)
-    best, best_prices = -np.inf, prices.copy()
-    at, previous, momentum = prices.copy(), prices.copy(), 1.0
+    first, last = windows(prompt, output, arrival, prices, 2 * CUT_OFF * smoothing)
+    use = np.empty(len(prices))
+    unused = np.empty(len(prices))
+    best, best_prices = -np.inf, prices
+    at, previous, momentum = prices, prices, 1.0
     for _ in range(steps):
-        value, true = smoothed_dual(prompt, output, arrival, count, capacity, at, smoothing, use)
+        value, true = smoothed_dual(prompt, output, arrival, count, capacity, at, smoothing, first, last, use)
         if true > best:
-            best, best_prices = true, at.copy()
+            best, best_prices = true, at
         while True:
             ahead = np.maximum(0.0, at + (use - capacity) / curvature)
             step = ahead - at
-            gain = ((use - capacity) * step).sum()
-            square = (step * step).sum()
-            reached, true = smoothed_dual(prompt, output, arrival, count, capacity, ahead, smoothing, unused)
+            reached, true = smoothed_dual(
+                prompt, output, arrival, count, capacity, ahead, smoothing, first, last, unused
+            )
             if true > best:
-                best, best_prices = true, ahead.copy()
-            if reached >= value + gain - curvature / 2 * square - 1e-9 * abs(value):
+                best, best_prices = true, ahead
+            promised = ((use - capacity) * step).sum() - curvature / 2 * (step * step).sum()
+            if reached >= value + promised - 1e-9 * abs(value):
                 break
             curvature *= 2
         if ((use - capacity) * (ahead - previous)).sum() < 0:
-            at, momentum = ahead.copy(), 1.0
+            at, momentum = ahead, 1.0
         else:
             longer = (1 + np.sqrt(1 + 4 * momentum * momentum)) / 2
             at = np.maximum(0.0, ahead + (momentum - 1) / longer * (ahead - previous))
@@ -168,43 +178,35 @@ def climb(
     return best_prices, best, curvature
 
 
-def horizon(types: RequestTypes, capacity: int) -> int:
-    """Rounds that deserve a price: the fluid schedule's last round, 15 % more, and one output."""
-    end = 0.0
-    order = np.argsort(types.arrival, kind="stable")
-    volume = (types.prompt * types.output + types.output * (types.output + 1) // 2) * types.count
-    for a, work in zip(types.arrival[order].tolist(), volume[order].tolist(), strict=True):
-        end = max(end, a) + work / capacity
-    return int(1.15 * end) + int(types.output.max()) + 1
-
-
-def ascend(types: RequestTypes, capacity: int, rounds: int, time_limit_s: float) -> FloatArray:
-    """Prices of rounds 0 .. rounds - 1 that nearly maximise the dual (within 0.01-0.1 % of the LP when done).
+def ascend(types: RequestTypes, capacity: int, rounds: int, time_limit_s: float) -> FloatArray | None:
+    """Prices of rounds 0 .. rounds - 1 that nearly maximise the dual.
 
     Parameters
     ----------
     types : RequestTypes
     capacity, rounds : int
     time_limit_s : float
-        No stage begins after it; the fluid prices are the least that is returned.
+        Sets the number of steps by a nominal speed, so that equal arguments give equal prices; a machine more
+        than twice slower than that ends early.
+
+    Returns
+    -------
+    float64 array of shape (rounds,), or None
+        None when the budget is too small for an ascent.
     """
-    order = np.argsort(types.arrival, kind="stable")
-    prompt, output = types.prompt[order], types.output[order]
-    arrival, count = types.arrival[order], types.count[order]
-    volume = (prompt * output + output * (output + 1) // 2).astype(np.float64)
-    best_prices = fluid_prices(volume, arrival, count, capacity, rounds)
-    best = smoothed_dual(prompt, output, arrival, count, capacity, best_prices, 1.0, np.empty(rounds))[1]
-    # Compiles (or loads) the last kernel before the clock starts.
-    climb(prompt, output, arrival, count, capacity, best_prices, 1.0, 1.0, 0)
+    work = STARTS_PER_S * time_limit_s / (len(types) * rounds * STAGES)
+    steps = min(MAX_STEPS, int(work))
+    if steps < MIN_STEPS:
+        return None
+    columns = types.prompt, types.output, types.arrival, types.count
+    prices = fluid_prices(marginal_volumes(types, capacity, rounds))
+    # The curvature grows to what is needed in the first steps, which also load the kernel before the clock starts.
+    best_prices, best, curvature = climb(*columns, capacity, prices, 1.0, 1.0, 1)
     begun = time.perf_counter()
-    prices, curvature = best_prices, 1e-3
-    first = max(3.0, rounds / 100)
-    for smoothing in np.geomspace(first, LAST_SMOOTHING_ROUNDS, STAGES):
-        if time.perf_counter() - begun > time_limit_s:
+    for smoothing in np.geomspace(max(3.0, rounds / 200), LAST_SMOOTHING_ROUNDS, STAGES):
+        if time.perf_counter() - begun > 2 * time_limit_s:
             break
-        prices, value, curvature = climb(
-            prompt, output, arrival, count, capacity, prices, float(smoothing), curvature, STEPS
-        )
+        prices, value, curvature = climb(*columns, capacity, prices, float(smoothing), curvature, steps)
         if value > best:
             best, best_prices = value, prices
     return best_prices

@@ -10,40 +10,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from kvopt.model import Instance, IntArray
+from kvopt.bounds.bound import Bound
+from kvopt.bounds.fluid import fluid_prices, marginal_volumes, priced_horizon
+from kvopt.model import Certificate, Instance, IntArray, exact_sum
 
-#: Largest denominator of memory prices.
+#: Denominator of prices found by ascent or LP, smaller only where 64-bit sums demand it.
 DENOMINATOR = 2**20
+#: Largest denominator of fluid prices, whose drops from round to round (1/volume) are tiny.
+FLUID_DENOMINATOR = 2**40
 #: Rounds beyond this have price zero; keeps instances with remote arrivals within memory.
-MAX_ROUNDS = 20_000_000
+MAX_ROUNDS = 2**24
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryPrices:
     """Prices ``numerators[t] / denominator`` (rounds of latency per token) for t < H, zero from H on.
 
+    The denominator is chosen so that latency plus priced memory of any start up to round H, times the
+    denominator, stays below 2^61. Prices that do not come from the fluid schedule keep the sum of these costs
+    over all requests, and the capacity times the sum of the prices, below 2^61 as well.
+
     Attributes
     ----------
     numerators : int64 array of shape (H,), >= 0
     denominator : int
-        A power of two, at most 2^20, chosen so that for every type the cost of any start (latency plus
-        priced memory, times the denominator), that cost summed over all requests, and capacity times the sum
-        of the prices all stay below 2^62: int64 sums of them are exact.
+        A power of two: at most 2^20, or 2^40 for fluid prices.
     """
 
     numerators: IntArray
     denominator: int
 
 
-def memory_prices(instance: Instance, *, time_limit_s: float = 2.0) -> MemoryPrices:
-    """Prices that nearly maximise the bound, by ascent from the fluid prices.
+def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPrices:
+    """Prices that nearly maximise the bound: ascent from the fluid prices, or these where the instance is large.
 
     Parameters
     ----------
     instance : Instance
     time_limit_s : float
-        Wall-clock seconds after which no further ascent stage begins; the result is otherwise deterministic.
+        Budget in nominal seconds (`kvopt.bounds.ascent.ascend`); equal arguments give equal prices. The fluid
+        prices stand when the number of types times the number of rounds exceeds about 7e5 for each second.
 
     Examples
     --------
@@ -51,21 +59,75 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 2.0) -> MemoryPri
     >>> prices.denominator, bool((prices.numerators >= 0).all())
     (1048576, True)
     """
-    from kvopt.bounds.ascent import ascend, horizon
+    from kvopt.bounds.ascent import ascend
 
-    types = instance.types
-    rounds = min(horizon(types, instance.capacity), MAX_ROUNDS)
-    return rounded(instance, ascend(types, instance.capacity, rounds, time_limit_s))
+    rounds = min(priced_horizon(instance.types, instance.capacity), MAX_ROUNDS)
+    prices = ascend(instance.types, instance.capacity, rounds, time_limit_s)
+    return rounded(instance, prices) if prices is not None else fluid(instance, rounds)
 
 
-def rounded(instance: Instance, prices: np.typing.ArrayLike) -> MemoryPrices:
-    """Float prices rounded to integers over the largest denominator for which int64 sums are exact."""
-    values = np.maximum(np.asarray(prices, dtype=np.float64), 0.0)
-    values = np.trim_zeros(values, "b")
-    top = float(values.max(initial=0.0))
-    cost = len(values) + float(instance.output.max()) + float(instance.volume.max()) * top
-    largest = max(instance.n * cost, instance.capacity * float(values.sum()))
+def rounded(instance: Instance, prices: npt.ArrayLike) -> MemoryPrices:
+    """Float prices as integers over the largest denominator for which int64 sums are exact; negative ones become 0."""
+    values = np.trim_zeros(np.maximum(np.asarray(prices, dtype=np.float64), 0.0), "b")
+    largest = max(instance.n * dearest(instance, values), instance.capacity * float(values.sum()))
     denominator = DENOMINATOR
-    while denominator > 1 and largest * denominator >= 2**61:
+    while denominator > 1 and largest * denominator >= 2**60:
         denominator //= 2
     return MemoryPrices(np.rint(values * denominator).astype(np.int64), denominator)
+
+
+def fluid(instance: Instance, rounds: int) -> MemoryPrices:
+    """Prices of the fluid schedule; for a backlog non-increasing and convex, so that checking them is fast."""
+    marginal = marginal_volumes(instance.types, instance.capacity, rounds)
+    largest = dearest(instance, fluid_prices(marginal))
+    denominator = FLUID_DENOMINATOR
+    while denominator > 1 and largest * denominator >= 2**60:
+        denominator //= 2
+    return MemoryPrices(np.trim_zeros(fluid_prices(marginal, denominator), "b"), denominator)
+
+
+def dearest(instance: Instance, prices: npt.NDArray[np.float64]) -> float:
+    """No start up to the last priced round costs more rounds of latency and priced memory than this."""
+    latest = len(prices) + float(instance.output.max())
+    return latest + float(instance.volume.max()) * float(prices.max(initial=0.0))
+
+
+def certificate(prices: MemoryPrices) -> Certificate:
+    """Prices in the certificate's form: by how much they drop after each round, equal drops run-length coded.
+
+    >>> certificate(MemoryPrices(np.array([9, 6, 3]), 8)).as_dict()
+    {'kind': 'prices', 'denominator': 8, 'drops': [3], 'rounds': [3]}
+    """
+    drops = -np.diff(prices.numerators, append=0)
+    begin = np.flatnonzero(np.diff(drops, prepend=drops[:1] + 1))
+    lengths = np.diff(begin, append=len(drops))
+    return Certificate(
+        "prices", {"denominator": prices.denominator, "drops": drops[begin].tolist(), "rounds": lengths.tolist()}
+    )
+
+
+def evaluate(instance: Instance, prices: MemoryPrices) -> int:
+    """The bound that `prices` prove, rounded up to an integer; exact."""
+    from kvopt.bounds.evaluation import least_costs
+
+    types = instance.types
+    least = least_costs(types.prompt, types.output, types.arrival, prices.numerators, prices.denominator)
+    total = sum(cost * count for cost, count in zip(least.tolist(), types.count.tolist(), strict=True))
+    total -= instance.capacity * exact_sum(prices.numerators)
+    return -(-total // prices.denominator)
+
+
+def certified(instance: Instance, prices: MemoryPrices) -> Bound:
+    """Bound and certificate of given prices."""
+    return Bound(evaluate(instance, prices), certificate(prices))
+
+
+def bound(instance: Instance, *, time_limit_s: float = 10.0) -> Bound:
+    """Lagrangian bound of `memory_prices`.
+
+    Examples
+    --------
+    >>> bound(Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)])).value
+    11
+    """
+    return certified(instance, memory_prices(instance, time_limit_s=time_limit_s))
