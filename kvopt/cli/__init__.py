@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kvopt.cli import capacity, generating, importing, plotting, schema, solving
+from kvopt.cli import capacity, generating, importing, library, plotting, schema, solving
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -25,6 +25,7 @@ capacity.register(app)
 schema.register(app)
 importing.register(app)
 generating.register(app)
+library.register(app)
 plotting.register(app)
 
 
