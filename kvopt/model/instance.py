@@ -179,6 +179,11 @@ class Instance:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields: numpy would bring the columns back writable, another type to compiled code."""
+        meta = dict(self.meta)
+        return Instance, (self.capacity, self.prompt, self.output, self.arrival, self.name, self.ids, meta)
+
     def __repr__(self) -> str:
         arrivals = f", arrivals to {int(self.arrival.max())}" if self.has_arrivals else ""
         return f"<Instance {self.name!r}: {self.n} requests of {len(self.types)} types, capacity {self.capacity}{arrivals}>"
