@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kvopt.cli import capacity, generating, importing, library, plotting, schema, solving
+from kvopt.cli import bounding, capacity, generating, importing, library, plotting, schema, solving
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 solving.register(app)
+bounding.register(app)
 capacity.register(app)
 schema.register(app)
 importing.register(app)

@@ -1,0 +1,72 @@
+"""Every bound by name, and the best of them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from kvopt.bounds.bound import Bound
+from kvopt.errors import InputError, SolverError, UnknownNameError
+from kvopt.model import Instance
+
+METHODS = ("volume", "lp", "prices", "flow", "best")
+
+#: Nominal seconds for prices without a time limit.
+PRICES_TIME_LIMIT_S = 10.0
+#: Types times rounds up to which `best` solves the linear programme too.
+LP_MAX_STARTS = 50_000
+
+
+def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float | None = None) -> Bound:
+    """Lower bound on the total latency by one method, or the best of several.
+
+    Parameters
+    ----------
+    instance : Instance
+    method : str
+        ``volume``, ``lp``, ``prices``, ``flow``; ``best`` takes the largest of volume, prices and, where it is
+        small, lp (flow is never above the linear programme, see docs/certificates.md).
+    time_limit_s : float, optional
+        For lp a limit on the solver; for prices a budget, 10 if not given. Volume and flow take what they need.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such method.
+    InputError
+        If the time limit is not positive.
+    TooLargeError
+        If the instance is too large for flow.
+    SolverError
+        If the linear programme or the flow is not solved.
+
+    Examples
+    --------
+    >>> inst = Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)])
+    >>> [(method, lower_bound(inst, method).value) for method in METHODS]
+    [('volume', 10), ('lp', 11), ('prices', 11), ('flow', 10), ('best', 11)]
+    """
+    from kvopt.bounds import flow, lp, prices, volume
+
+    if method not in METHODS:
+        raise UnknownNameError("bound", method, list(METHODS))
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise InputError(f"the time limit must be positive, got {time_limit_s}")
+    if method == "volume":
+        return volume.bound(instance)
+    if method == "flow":
+        return flow.bound(instance)
+    if method == "lp":
+        return lp.bound(instance, time_limit_s=time_limit_s)
+    budget_s = PRICES_TIME_LIMIT_S if time_limit_s is None else time_limit_s
+    begun = time.perf_counter()
+    priced = prices.bound(instance, time_limit_s=budget_s)
+    if method == "prices":
+        return priced
+    found = [volume.bound(instance), priced]
+    rounds = prices.priced_horizon(instance.types, instance.capacity)
+    left_s = budget_s - (time.perf_counter() - begun)
+    if len(instance.types) * rounds <= LP_MAX_STARTS and left_s > 0:
+        with suppress(SolverError):  # out of time: the others stand
+            found.append(lp.bound(instance, time_limit_s=left_s))
+    return max(found, key=lambda bound: bound.value)

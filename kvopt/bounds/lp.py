@@ -1,0 +1,28 @@
+"""The bound of the time-indexed linear programme, by the duals of its memory rows as memory prices."""
+
+from __future__ import annotations
+
+from kvopt.bounds.bound import Bound
+from kvopt.bounds.fluid import fluid_length
+from kvopt.bounds.prices import certified, rounded
+from kvopt.model import Instance
+
+
+def bound(instance: Instance, *, time_limit_s: float | None = None) -> Bound:
+    """Memory prices from the linear programme: the best there are, up to rounding; slow on long horizons.
+
+    Raises
+    ------
+    SolverError
+        If the linear programme is not solved within `time_limit_s` (None: no limit).
+
+    Examples
+    --------
+    >>> bound(Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)])).value
+    11
+    """
+    from kvopt.mip.lp import time_indexed_lp
+
+    # Every type started at an even rate ends by then, so the programme has a solution.
+    horizon = 2 * (fluid_length(instance.types, instance.capacity) + int(instance.output.max()))
+    return certified(instance, rounded(instance, time_indexed_lp(instance, horizon, time_limit_s).prices))
