@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kvopt.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IntArray = npt.NDArray[np.int64]
 
@@ -169,6 +172,18 @@ class Instance:
             **more,
         )
 
+    @classmethod
+    def from_dataframe(cls, frame: pd.DataFrame, capacity: int, **more: Any) -> Instance:
+        """Instance from a pandas data frame, see `kvopt.io.dataframes.instance_from_dataframe`."""
+        from kvopt.io.dataframes import instance_from_dataframe
+
+        return instance_from_dataframe(frame, capacity, **more)
+
+    def _repr_html_(self) -> str:
+        from kvopt.display import instance_html
+
+        return instance_html(self)
+
     def __len__(self) -> int:
         return self.n
 
@@ -186,7 +201,8 @@ class Instance:
 
     def __repr__(self) -> str:
         arrivals = f", arrivals to {int(self.arrival.max())}" if self.has_arrivals else ""
-        return f"<Instance {self.name!r}: {self.n} requests of {len(self.types)} types, capacity {self.capacity}{arrivals}>"
+        size = f"{self.n} requests of {len(self.types)} types"
+        return f"<Instance {self.name!r}: {size}, capacity {self.capacity}{arrivals}>"
 
     @property
     def n(self) -> int:
@@ -213,8 +229,8 @@ class Instance:
         """Requests grouped by equal (prompt, output, arrival)."""
         rows = np.column_stack((self.prompt, self.output, self.arrival))
         unique, inverse, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-        columns = [frozen_column(np.ascontiguousarray(unique[:, j])) for j in range(3)]
-        return RequestTypes(*columns, frozen_column(count), frozen_column(inverse.reshape(-1)))
+        prompt, output, arrival = (frozen_column(np.ascontiguousarray(unique[:, j])) for j in range(3))
+        return RequestTypes(prompt, output, arrival, frozen_column(count), frozen_column(inverse.reshape(-1)))
 
     @cached_property
     def digest(self) -> str:

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvopt.model.instance import Instance
 from kvopt.model.schedule import Schedule
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 class Status(StrEnum):
@@ -89,3 +93,20 @@ class Result:
     def runtime_s(self) -> float | None:
         """Wall-clock seconds of the run."""
         return self.statistics.get("runtime_s")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the schedule, see `kvopt.plot.schedule`."""
+        from kvopt.plot import schedule
+
+        return schedule(self, ax)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each request, see `kvopt.io.dataframes.result_to_dataframe`; needs pandas."""
+        from kvopt.io.dataframes import result_to_dataframe
+
+        return result_to_dataframe(self)
+
+    def _repr_html_(self) -> str:
+        from kvopt.display import result_html
+
+        return result_html(self)
