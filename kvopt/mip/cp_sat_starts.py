@@ -10,11 +10,14 @@ runs and holds ``s_j + c_i - p_j`` tokens, with p the starts and c the completio
     runs[i, j]  =>  held[i, j] >= s_j + c_i - p_j
     peak_i + sum_j held[i, j] <= M
 
-For capacities of tens of thousands of tokens this is the only model of this package that fits into memory. Its
-relaxation is weak: the sum of completions is bounded from below by `completion_bound`, little else.
+Two implied constraints help the search: a cumulative one on a staircase of `STEPS` steps below each request's
+memory, and `completion_bound` below the sum of completions. For capacities of tens of thousands of tokens this is
+the only model of this package that fits into memory; its bound is weak until the search closes.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +33,8 @@ from kvopt.solve import Answer
 
 #: Largest number of requests: the model is quadratic in it.
 MAX_REQUESTS = 300
+#: Steps of the staircase below a request's memory.
+STEPS = 4
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -98,6 +103,10 @@ def build(instance: Instance, latest: IntArray) -> tuple[cp_model.CpModel, list[
     for members in instance.types.members:
         for i, j in zip(members[:-1].tolist(), members[1:].tolist(), strict=True):
             problem.add(start[i] <= start[j])
+    steps = [(i, q) for i in range(n) for q in sorted({output[i] * k // STEPS for k in range(STEPS)})]
+    rises = [prompt[i] + 1 if q == 0 else q - before for (_, before), (i, q) in pairwise([(0, 0), *steps])]
+    intervals = [problem.new_fixed_size_interval_var(start[i] + q, output[i] - q, "") for i, q in steps]
+    problem.add_cumulative(intervals, rises, capacity)
     ready, volumes = np.sort(instance.arrival + instance.output), np.sort(instance.volume)
     total = cp_model.LinearExpr.sum(start)
     problem.add(total >= completion_bound(ready, volumes, capacity) - exact_sum(instance.output))

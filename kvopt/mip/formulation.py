@@ -20,8 +20,8 @@ import numpy.typing as npt
 from kvopt.errors import SolverError, TooLargeError
 from kvopt.model import Instance, IntArray, exact_sum
 
-#: Larger models are refused: the backends need about 0.2 kB for each coefficient.
-MAX_VARIABLES, MAX_COEFFICIENTS = 5_000_000, 20_000_000
+#: More start variables than this are not even listed.
+MAX_VARIABLES = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,25 +70,18 @@ class Formulation:
         return np.concatenate(([0], np.cumsum(self.latest - self.arrival + 1)))
 
     @property
+    def coefficients(self) -> int:
+        """Number of coefficients of the memory rows."""
+        return exact_sum(self.output * (self.latest - self.arrival + 1))
+
+    @property
     def size(self) -> dict[str, int]:
         """Figures for a run's statistics."""
         return {"variables": len(self.group), "horizon": self.horizon}
 
     def memory_rows(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Coefficients of the memory rows as arrays (round, variable, tokens), by round, then variable.
-
-        Raises
-        ------
-        TooLargeError
-            If there are more than `MAX_COEFFICIENTS`.
-        """
+        """Coefficients of the memory rows as arrays (round, variable, tokens), by round, then variable."""
         output = self.output[self.group]
-        coefficients = exact_sum(output)
-        if coefficients > MAX_COEFFICIENTS:
-            raise TooLargeError(
-                f"the memory rows of the time-indexed model would have {coefficients:,} coefficients, "
-                f"more than {MAX_COEFFICIENTS:,}"
-            )
         variable = np.repeat(np.arange(len(self.group)), output)
         # The position in the run, 1 .. output, for each variable after the other.
         position = np.arange(1, len(variable) + 1) - np.repeat(np.cumsum(output) - output, output)

@@ -83,13 +83,13 @@ def build(model: Formulation) -> mathopt.Model:
 
 
 def run(
+    interrupter: SolveInterrupter,
     solver: str,
     model: Formulation,
     hint: IntArray | None,
     limit_s: float | None,
     gap: float,
     seed: int,
-    interrupter: SolveInterrupter,
 ) -> Claim:
     """Solve with gap 0 unless told otherwise (MathOpt's HiGHS stops at 1e-4 by default and says OPTIMAL).
 

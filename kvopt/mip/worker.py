@@ -90,7 +90,7 @@ def serve(connection: Connection) -> None:
     def work(arguments: tuple[Any, ...], interrupter: SolveInterrupter) -> None:
         reply: Claim | Exception
         try:
-            reply = mathopt.run(*arguments, interrupter=interrupter)
+            reply = mathopt.run(interrupter, *arguments)
         except Exception as error:
             reply = error if isinstance(error, SolverError) else SolverError(f"{type(error).__name__}: {error}")
         connection.send(reply)
