@@ -15,6 +15,7 @@ import hashlib
 import json
 import sys
 import zlib
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -302,6 +303,8 @@ def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
     """
     denominator = whole(certificate, "denominator", 1)
     prices = whole_list(certificate, "prices", 0)
+    if sum(len(prices) + o for _, o, _, _ in problem.types) > MOST_ROUNDS:
+        raise Refusal("the instance is too large for a certificate of this kind")
     total = -problem.capacity * sum(prices)
     for s, o, a, count in problem.types:
         volume = s * o + o * (o + 1) // 2
@@ -309,15 +312,16 @@ def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
         rounds = [t * denominator + volume * price for t, price in enumerate(prices[a:], a)]
         cheapest = nsmallest(o, [*rounds, *(t * denominator for t in later)])
         tokens = sum((s + o - i) * cost for i, cost in enumerate(cheapest))
-        moment = sum((j - 1) * (s + j) for j in range(1, o + 1))
+        moment = s * o * (o - 1) // 2 + (o - 1) * o * (o + 1) // 3
         total += count * (tokens + denominator * (volume * (o - a) - moment)) // volume
     return -(-total // denominator)
 
 
 # ---------------------------------------------------------------- the search certificate
 
-#: A label: window of memory, remaining requests, round, latency so far, priced cost so far, deadline, mark.
-Label = tuple[int, tuple[int, ...], int, int, int, int, int]
+#: A label: window of memory, remaining requests, round, latency so far, priced cost so far, deadline, mark;
+#: in the relaxation: node, rounds by which the label is later than the node, reward of the remaining requests.
+Label = tuple[int, tuple[int, ...], int, int, int, int, int, int, int, int]
 
 #: The deadline of a label that has none.
 NEVER = 1 << 62
@@ -334,6 +338,8 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     threshold = whole(certificate, "threshold", 1)
     layers = whole(certificate, "layers", 0)
     replay = Replay(problem, threshold, whole(certificate, "denominator", 1), whole_list(certificate, "prices", 0))
+    if certificate.get("relaxation") is not None:
+        replay.relax(certificate["relaxation"])
     numbers = read_varints(certificate.get("codes"))
     n = len(problem.output)
     if layers > n:
@@ -413,6 +419,16 @@ class Replay:
         self.limit = denominator * (threshold - 1) + self.offset
         self.cost, self.least = self.cost_tables()
         self.known: dict[tuple[tuple[int, ...], int], int] = {}
+        self.relaxation: Relaxation | None = None
+
+    def relax(self, data: Any) -> None:
+        """Use a relaxation's costs to go beside the prices."""
+        if not isinstance(data, Mapping):
+            raise Refusal("relaxation must be an object")
+        class_of, multipliers = whole_list(data, "class_of", 0), whole_list(data, "multipliers", -NEVER)
+        if len(class_of) != len(self.count) or set(class_of) != set(range(len(multipliers))):
+            raise Refusal("class_of must give each type one of the classes, and leave no class empty")
+        self.relaxation = Relaxation(self, class_of, multipliers)
 
     def cost_tables(self) -> tuple[list[list[int]], list[list[int]]]:
         """For each type the priced cost of a start in each round, and its minimum over all later starts."""
@@ -438,7 +454,10 @@ class Replay:
         """Nothing started, in the round of the first arrival."""
         first = min(self.arrival)
         base = self.capacity * self.priced[min(first, len(self.prices))]
-        return 0, tuple(self.count), first, 0, base, NEVER, 0
+        gain = 0
+        if self.relaxation is not None:
+            gain = sum(count * reward for count, reward in zip(self.count, self.relaxation.reward, strict=True))
+        return 0, tuple(self.count), first, 0, base, NEVER, 0, 0, 0, gain
 
     def future(self, remaining: tuple[int, ...], t: int) -> int:
         """Sum over the remaining requests of their least priced cost from round t on."""
@@ -455,7 +474,12 @@ class Replay:
 
     def bound(self, label: Label) -> int:
         """Total latency below which no completion of the label can be."""
-        return -((self.offset - label[4] - self.future(label[1], label[2])) // self.denominator)
+        best = label[4] + self.future(label[1], label[2])
+        if self.relaxation is not None:
+            left = sum(label[1])
+            relaxed = self.denominator * (label[3] + left * (label[2] - label[8]))
+            best = max(best, relaxed + self.relaxation.cost[left][label[7]] + label[9] + self.offset)
+        return -((self.offset - best) // self.denominator)
 
     def fits(self, window: int, k: int, x: int) -> bool:
         """Whether a request of type k can start x rounds after the window's label round."""
@@ -474,7 +498,7 @@ class Replay:
 
     def children(self, label: Label, gap: tuple[int, int], left: int) -> Iterator[Label]:
         """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""
-        window, remaining, t, latency, cost, due, mark = label
+        window, remaining, t, latency, cost, due, mark, node, lag, gain = label
         bits, width, capacity, field = self.bits, self.width, self.capacity, self.field
         kinds = [k for k, count in enumerate(remaining) if count]
         before = (window >> (bits * (width - 1))) & field
@@ -506,18 +530,32 @@ class Replay:
                 child_cost = cost + (self.cost[k][r] if r < len(self.prices) else self.denominator * alone)
                 if left == 0:
                     if self.denominator * child_latency + self.offset <= self.limit:
-                        yield 0, (), r, child_latency, child_cost, child_due, 0
+                        yield 0, (), r, child_latency, child_cost, child_due, 0, 0, 0, 0
                     continue
+                relaxed = (0, r, 0)
+                if self.relaxation is not None:
+                    relaxed = self.relaxation.after(node, lag + w, k, r, gain)
+                    bound = self.denominator * (child_latency + left * relaxed[1]) + relaxed[2] + self.offset
+                    if bound + self.relaxation.cost[left][relaxed[0]] > self.limit:
+                        continue
                 rest = (*remaining[:k], remaining[k] - 1, *remaining[k + 1 :])
                 if child_cost + self.future(rest, r) > self.limit:
                     continue
                 cells = (window >> (bits * w)) + (self.demand[k] << (bits * width))
-                child = self.forward(cells, rest, r, child_latency, child_cost, child_due, k)
+                child = self.forward(cells, rest, r, child_latency, child_cost, child_due, k, relaxed)
                 if child is not None and child[4] + self.future(rest, child[2]) <= self.limit:
                     yield child
 
     def forward(
-        self, window: int, remaining: tuple[int, ...], r: int, latency: int, cost: int, due: int, mark: int
+        self,
+        window: int,
+        remaining: tuple[int, ...],
+        r: int,
+        latency: int,
+        cost: int,
+        due: int,
+        mark: int,
+        relaxed: tuple[int, int, int],
     ) -> Label | None:
         """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
         kinds = [k for k, count in enumerate(remaining) if count]
@@ -549,7 +587,9 @@ class Replay:
             end = len(self.prices)
             cost += self.capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
             move, now = following - r, following
-        return window >> (self.bits * move), remaining, now, latency, cost, due, mark if move == 0 else 0
+        mark = mark if move == 0 else 0
+        node, time, gain = relaxed
+        return window >> (self.bits * move), remaining, now, latency, cost, due, mark, node, now - time, gain
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
@@ -566,6 +606,90 @@ class Replay:
         memory = worse[0] >> shift | self.all_guards
         if (memory - (better[0] >> (shift + self.bits * wait))) & self.all_guards != self.all_guards:
             raise Refusal("a dominator holds more memory")
+
+
+class Relaxation:
+    """Costs to go when all that is remembered is the memory profile and how many requests are still to start.
+
+    Requests of a class run with the class's least prompt and output, and any number of them may start. Node 0
+    is the empty worker. A start of class k after w rounds in node c, with w at most ``busy[c]``, is arc
+    ``first[c] + w * classes + k``; ``target`` is -1 where it does not fit, else the profile it leads to, once
+    moved on by ``move`` rounds, to the first round in which some class fits.
+    """
+
+    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int]) -> None:
+        members = [[k for k, c in enumerate(class_of) if c == of] for of in range(len(multipliers))]
+        self.prompt = [min(replay.prompt[k] for k in of) for of in members]
+        self.output = [min(replay.output[k] for k in of) for of in members]
+        self.class_of, self.classes = class_of, range(len(members))
+        self.reward = [
+            multipliers[c] + replay.denominator * (replay.output[k] - self.output[c] - replay.arrival[k])
+            for k, c in enumerate(class_of)
+        ]
+        self.first: list[int] = []
+        self.busy: list[int] = []
+        self.target, self.move = array("q"), array("q")
+        self.build(replay.capacity, replay.bits)
+        starts = [replay.denominator * o - m for o, m in zip(self.output, multipliers, strict=True)]
+        self.cost = [[0] * len(self.busy)]
+        for j in range(1, sum(replay.count) + 1):
+            self.cost.append(self.one_more(j, replay.denominator, starts))
+
+    def build(self, capacity: int, bits: int) -> None:
+        """All profiles that starts of the classes can make, each packed into an integer."""
+        shapes = []
+        for s, o in zip(self.prompt, self.output, strict=True):
+            guard = sum(1 << (bits * j + bits - 1) for j in range(o))
+            room = guard + sum((capacity - s - j - 1) << (bits * j) for j in range(o))
+            shapes.append((room, guard, (1 << (bits * o)) - 1, sum((s + j + 1) << (bits * j) for j in range(o))))
+        node_of, profiles = {0: 0}, [0]
+        for profile in profiles:
+            self.first.append(len(self.target))
+            busy = -(-profile.bit_length() // bits)
+            self.busy.append(busy)
+            for w in range(busy + 1):
+                ahead = profile >> (bits * w)
+                for room, guard, mask, demand in shapes:
+                    if (room - (ahead & mask)) & guard != guard:
+                        self.target.append(-1)
+                        self.move.append(0)
+                        continue
+                    after, move = ahead + demand, 0
+                    while not any((room - (after & mask)) & guard == guard for room, guard, mask, _ in shapes):
+                        after >>= bits
+                        move += 1
+                    if after not in node_of:
+                        node_of[after] = len(profiles)
+                        profiles.append(after)
+                    self.target.append(node_of[after])
+                    self.move.append(move)
+
+    def one_more(self, j: int, scale: int, starts: list[int]) -> list[int]:
+        """Least cost of j starts from every profile: a round of waiting costs 1 for each start to come."""
+        before, target, move = self.cost[-1], self.target, self.move
+        floor = min(starts) + min(before)
+        result = []
+        for arc, busy in zip(self.first, self.busy, strict=True):
+            best = NEVER
+            for wait in range(0, scale * j * (busy + 1), scale * j):
+                if wait + floor >= best:
+                    break
+                for start in starts:
+                    node = target[arc]
+                    if node >= 0:
+                        value = wait + start + before[node]
+                        if move[arc]:
+                            value += scale * move[arc] * (j - 1)
+                        if value < best:
+                            best = value
+                    arc += 1
+            result.append(best)
+        return result
+
+    def after(self, node: int, wait: int, k: int, r: int, gain: int) -> tuple[int, int, int]:
+        """Node, its round and the reward left when a request of type k starts in round r, `wait` after the node."""
+        arc = self.first[node] + min(wait, self.busy[node]) * len(self.classes) + self.class_of[k]
+        return self.target[arc], r + self.move[arc], gain - self.reward[k]
 
 
 def unzigzag(number: int) -> int:

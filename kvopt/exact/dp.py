@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kvopt.bounds.prices import memory_prices
 from kvopt.exact.proof import search_certificate
+from kvopt.exact.relaxation import relax
 from kvopt.exact.search import Search
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
@@ -26,9 +27,13 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     assert monitor.incumbent is not None
     prices = memory_prices(instance)
     search = Search(instance, prices, monitor)
+    price_bound = search.ceiling(search.root_bound)
+    monitor.raise_bound(price_bound)
+    search.run(monitor.incumbent, BEAMS[0])
+    search.relaxation = relax(instance, search.scale, search.least_priced_cost, monitor.incumbent, monitor)
     root_bound = search.ceiling(search.root_bound)
     monitor.raise_bound(root_bound)
-    for beam in BEAMS:
+    for beam in BEAMS[1:]:
         if monitor.gap_reached or monitor.stopped or not search.run(monitor.incumbent, beam).cut:
             break
     threshold = monitor.incumbent
@@ -36,7 +41,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     monitor.raise_bound(proof.bound)
     return Answer(
         lower_bound=proof.bound,
-        certificate=search_certificate(proof, threshold, prices, instance.n),
+        certificate=search_certificate(proof, threshold, search),
         statistics={
             "root_bound": root_bound,
             "labels": proof.kept,

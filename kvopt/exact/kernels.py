@@ -106,6 +106,17 @@ def expand(
     cost,
     least_cost,
     limit,
+    relaxed,
+    class_of,
+    reward,
+    to_go,
+    arc_first,
+    arc_busy,
+    arc_target,
+    arc_move,
+    node,
+    lag,
+    gain,
     out_profile,
     out_key,
     out_time,
@@ -118,11 +129,17 @@ def expand(
     out_parent,
     out_type,
     out_start,
+    out_node,
+    out_lag,
+    out_gain,
 ):
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
     A child is a next start (type, round); rounds ascend, then types. Children that break the gap rule, the
-    shift rule or the bound are not written. `left` is the number of requests the children leave to start.
+    shift rule or a bound are not written. `left` is the number of requests the children leave to start;
+    `to_go` holds the relaxed costs to go with that many (`kvopt.exact.relaxation`) when `relaxed` is true, and
+    then each label carries the node of its relaxed profile, by how many rounds the label is later than it, and
+    the summed reward of its remaining requests.
 
     Returns
     -------
@@ -138,6 +155,10 @@ def expand(
     cells = np.zeros(4 * width, dtype=window.dtype)
     child = np.zeros(4 * width, dtype=window.dtype)
     made = 0
+    classes = np.int64(0)
+    if relaxed:
+        classes = class_of.max() + 1
+    offset = price_sum[horizon] * capacity
     for i in range(lo, hi):
         if made + kinds * (width + 1) > room_for:
             return i, made
@@ -177,7 +198,7 @@ def expand(
                     child_base = idle + scale * (r + free[k])
                 child_latency = latency[i] + r + free[k]
                 if left == 0:
-                    if scale * child_latency + price_sum[horizon] * capacity > limit:
+                    if scale * child_latency + offset > limit:
                         continue
                     for u in range(width):
                         out_profile[made, u] = 0
@@ -186,14 +207,31 @@ def expand(
                     out_value[made] = child_latency
                     out_latency[made] = child_latency
                     out_base[made] = child_base
-                    out_bound[made] = scale * child_latency + price_sum[horizon] * capacity
+                    out_bound[made] = scale * child_latency + offset
                     out_deadline[made] = child_due
                     out_mark[made] = 0
                     out_parent[made] = i
                     out_type[made] = k
                     out_start[made] = r
+                    out_node[made] = 0
+                    out_lag[made] = 0
+                    out_gain[made] = 0
                     made += 1
                     continue
+                child_node = np.int32(0)
+                child_gain = np.int64(0)
+                relaxed_bound = np.int64(0)
+                relaxed_time = r
+                if relaxed:
+                    wait = min(lag[i] + w, np.int64(arc_busy[node[i]]))
+                    arc = arc_first[node[i]] + wait * classes + class_of[k]
+                    child_node = arc_target[arc]
+                    relaxed_time = r + arc_move[arc]
+                    child_gain = gain[i] - reward[k]
+                    relaxed_bound = scale * (child_latency + left * relaxed_time) + to_go[child_node]
+                    relaxed_bound += child_gain + offset
+                    if relaxed_bound > limit:
+                        continue
                 if child_base + remaining_cost(rem, i, k, r, horizon, scale, least_cost, free, arrival) > limit:
                     continue
                 for u in range(2 * width):
@@ -258,6 +296,7 @@ def expand(
                 bound = child_base + remaining_cost(rem, i, k, now, horizon, scale, least_cost, free, arrival)
                 if bound > limit:
                     continue
+                bound = max(bound, relaxed_bound)
                 out_key[made] = key[i] - multiplier[k]
                 out_time[made] = now
                 out_value[made] = child_latency + left * now
@@ -269,6 +308,9 @@ def expand(
                 out_parent[made] = i
                 out_type[made] = k
                 out_start[made] = r
+                out_node[made] = child_node
+                out_lag[made] = now - relaxed_time
+                out_gain[made] = child_gain
                 made += 1
     return hi, made
 
@@ -468,3 +510,161 @@ def child_windows(kept, parent, kind, start, time, parent_window, parent_time, d
         move = min(time[i] - parent_time[p], np.int64(6 * width))
         for u in range(2 * width):
             out[j, u] = cells[move + u]
+
+
+@njit(cache=True, nogil=True)
+def closure(prompt, output, capacity, max_arcs):
+    """All memory profiles reachable by starts of any classes, and their arcs (see `ProfileGraph`)."""
+    kinds = prompt.shape[0]
+    width = np.int64(output.max())
+    capacity_nodes = 1024
+    profile = np.zeros((capacity_nodes, width), dtype=np.int16)
+    busy = np.zeros(capacity_nodes, dtype=np.int32)
+    first = np.zeros(capacity_nodes, dtype=np.int64)
+    size = 4096
+    slot = np.full(size, -1, dtype=np.int32)
+    target = np.empty(1 << 16, dtype=np.int32)
+    move = np.empty(1 << 16, dtype=np.int16)
+    cells = np.zeros(3 * width, dtype=np.int64)
+    child = np.zeros(3 * width, dtype=np.int64)
+    row = np.zeros(width, dtype=np.int16)
+    slot[hash_cells(row) & np.uint64(size - 1)] = 0
+    nodes, arcs, at = 1, 0, 0
+    complete = True
+    while at < nodes:
+        for u in range(width):
+            cells[u] = profile[at, u]
+        first[at] = arcs
+        needed = (busy[at] + 1) * kinds
+        if arcs + needed > max_arcs:
+            complete = False
+            break
+        while arcs + needed > target.shape[0]:
+            target = np.concatenate((target, np.empty_like(target)))
+            move = np.concatenate((move, np.empty_like(move)))
+        for w in range(busy[at] + 1):
+            for k in range(kinds):
+                arc = arcs
+                arcs += 1
+                target[arc] = -1
+                move[arc] = 0
+                if not room_for(cells, w, prompt[k], output[k], capacity):
+                    continue
+                for u in range(2 * width):
+                    child[u] = cells[w + u]
+                for j in range(output[k]):
+                    child[j] += prompt[k] + j + 1
+                moved = 0
+                startable = False
+                while not startable:
+                    for k2 in range(kinds):
+                        if room_for(child, moved, prompt[k2], output[k2], capacity):
+                            startable = True
+                            break
+                    if not startable:
+                        moved += 1
+                length = 0
+                for u in range(width):
+                    row[u] = child[moved + u]
+                    if row[u] > 0:
+                        length = u + 1
+                h = hash_cells(row) & np.uint64(size - 1)
+                while True:
+                    node = slot[h]
+                    if node < 0:
+                        if nodes == profile.shape[0]:
+                            profile = np.concatenate((profile, np.zeros_like(profile)))
+                            busy = np.concatenate((busy, np.zeros_like(busy)))
+                            first = np.concatenate((first, np.zeros_like(first)))
+                        node = nodes
+                        nodes += 1
+                        profile[node] = row
+                        busy[node] = length
+                        slot[h] = node
+                        if 2 * nodes > size:
+                            size *= 4
+                            slot = np.full(size, -1, dtype=np.int32)
+                            for c in range(nodes):
+                                g = hash_cells(profile[c]) & np.uint64(size - 1)
+                                while slot[g] >= 0:
+                                    g = (g + np.uint64(1)) & np.uint64(size - 1)
+                                slot[g] = c
+                        break
+                    same = True
+                    for u in range(width):
+                        if profile[node, u] != row[u]:
+                            same = False
+                            break
+                    if same:
+                        break
+                    h = (h + np.uint64(1)) & np.uint64(size - 1)
+                target[arc] = node
+                move[arc] = moved
+        at += 1
+    return busy[:nodes].copy(), first[:nodes].copy(), target[:arcs].copy(), move[:arcs].copy(), complete
+
+
+@njit(cache=True, nogil=True)
+def hash_cells(row):
+    """A 64-bit hash of a profile."""
+    h = np.uint64(1469598103934665603)
+    for cell in row:
+        h = (h ^ np.uint64(cell)) * np.uint64(1099511628211)
+    return h ^ (h >> np.uint64(29))
+
+
+@njit(cache=True, nogil=True)
+def room_for(cells, at, prompt, output, capacity):
+    """Whether a request fits from cell `at` on."""
+    for j in range(output):
+        if cells[at + j] + prompt + j + 1 > capacity:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def sweep(cost, scale, start_cost, first, busy, target, move):
+    """Fill ``cost[j, c]`` for j >= 1: least cost of j starts from profile c (see `Relaxation`)."""
+    kinds = start_cost.shape[0]
+    cheapest = start_cost.min()
+    for j in range(1, cost.shape[0]):
+        # No start leads below this: once waiting alone makes up for the difference, stop.
+        floor = cheapest + cost[j - 1].min()
+        for c in range(busy.shape[0]):
+            best = np.int64(2**62)
+            arc = first[c]
+            for w in range(busy[c] + 1):
+                wait = scale * w * j
+                if wait + floor >= best:
+                    break
+                for k in range(kinds):
+                    node = target[arc]
+                    if node >= 0:
+                        value = wait + start_cost[k] + scale * move[arc] * (j - 1) + cost[j - 1, node]
+                        best = min(best, value)
+                    arc += 1
+            cost[j, c] = best
+
+
+@njit(cache=True, nogil=True)
+def path_usage(cost, scale, start_cost, first, busy, target, move, kinds):
+    """How often each class starts on an optimal path of the relaxed problem."""
+    used = np.zeros(kinds, dtype=np.int64)
+    c = following = 0
+    for j in range(cost.shape[0] - 1, 0, -1):
+        arc = first[c]
+        found = False
+        for w in range(busy[c] + 1):
+            for k in range(kinds):
+                node = target[arc]
+                if node >= 0 and not found:
+                    value = scale * (w * j + move[arc] * (j - 1)) + start_cost[k] + cost[j - 1, node]
+                    if value == cost[j, c]:
+                        used[k] += 1
+                        following = node
+                        found = True
+                arc += 1
+            if found:
+                break
+        c = following
+    return used

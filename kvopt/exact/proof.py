@@ -11,13 +11,13 @@ import zlib
 
 import numpy as np
 
-from kvopt.bounds.prices import MemoryPrices
-from kvopt.exact.search import LayerProof, Pass
+from kvopt.exact.search import LayerProof, Pass, Search
 from kvopt.model import Certificate
 
 
-def search_certificate(done: Pass, threshold: int, prices: MemoryPrices, n: int) -> Certificate:
+def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
     """Certificate of a recorded pass without a cut, for the bound ``done.bound``."""
+    prices, relaxation, n = search.prices, search.relaxation, search.instance.n
     # Complete schedules are compared by value: the last layer needs no codes for its children.
     values = [layer_codes(proof, last=depth == n - 1) for depth, proof in enumerate(done.proofs)]
     stream = varints(np.concatenate(values)) if values else b""
@@ -27,6 +27,9 @@ def search_certificate(done: Pass, threshold: int, prices: MemoryPrices, n: int)
             "threshold": threshold,
             "denominator": prices.denominator,
             "prices": prices.numerators.tolist(),
+            "relaxation": None
+            if relaxation is None
+            else {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()},
             "layers": done.layers,
             "codes": base64.b64encode(zlib.compress(stream, 9)).decode(),
         },

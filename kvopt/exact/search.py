@@ -16,6 +16,7 @@ import numpy as np
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
+from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 
@@ -35,6 +36,9 @@ CHILD_FIELDS = {
     "parent": np.int32,
     "kind": np.int32,
     "start": np.int64,
+    "node": np.int32,
+    "lag": np.int64,
+    "gain": np.int64,
 }
 
 
@@ -51,6 +55,9 @@ class Layer:
     bound: IntArray
     deadline: IntArray
     mark: np.ndarray
+    node: np.ndarray
+    lag: IntArray
+    gain: IntArray
 
     def __len__(self) -> int:
         return len(self.key)
@@ -114,12 +121,21 @@ class Pass:
 
 
 class Search:
-    """The label search on one instance with fixed memory prices."""
+    """The label search on one instance with fixed memory prices and, where there is one, a relaxation.
+
+    Parameters
+    ----------
+    instance : Instance
+    prices : MemoryPrices
+        Their denominator is the unit of all bounds.
+    monitor : Monitor
+    """
 
     def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
         self.instance = instance
         self.monitor = monitor
         self.prices = prices
+        self.relaxation: Relaxation | None = None
         types = instance.types
         if instance.n > np.iinfo(np.uint16).max:
             raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
@@ -152,6 +168,8 @@ class Search:
         plain = np.concatenate(([0], np.cumsum(price)))
         timed = np.concatenate(([0], np.cumsum(price * np.arange(horizon))))
         self.price_sum = plain
+        #: What kernel bounds have on top of the true bound, so that they grow by priced idle memory alone.
+        self.offset = self.instance.capacity * int(plain[-1])
         start = np.arange(horizon)[:, None]
         end = np.minimum(start + types.output, horizon)
         cost = self.scale * (start + types.output - types.arrival)
@@ -182,22 +200,37 @@ class Search:
             bound=one(self.root_bound),
             deadline=one(int(kernels.NEVER)),
             mark=np.zeros(1, dtype=np.int32),
+            node=np.zeros(1, dtype=np.int32),
+            lag=one(0),
+            gain=one(0 if self.relaxation is None else int((types.count * self.relaxation.reward).sum())),
         )
 
     @property
     def root_bound(self) -> int:
-        """Kernel bound of the root: the Lagrangian bound of the memory prices, shifted by a constant."""
+        """Kernel bound of the root (see `ceiling`): the better of memory prices and relaxation."""
         types = self.instance.types
-        first = min(int(types.arrival.min()), self.horizon)
-        if first < self.horizon:
-            ahead = self.least_cost[first]
-        else:
-            ahead = self.scale * types.output
-        return self.instance.capacity * int(self.price_sum[first]) + int((types.count * ahead).sum())
+        first = int(types.arrival.min())
+        ahead = self.least_cost[first] if first < self.horizon else self.scale * types.output
+        bound = self.instance.capacity * int(self.price_sum[min(first, self.horizon)]) + int(
+            (types.count * ahead).sum()
+        )
+        if self.relaxation is not None:
+            relaxed = self.scale * self.instance.n * first + int(self.relaxation.cost[-1, 0])
+            relaxed += int((types.count * self.relaxation.reward).sum())
+            bound = max(bound, relaxed + self.offset)
+        return bound
+
+    @property
+    def least_priced_cost(self) -> IntArray:
+        """Least priced cost of a start of each type, arrivals left aside; shape (K,)."""
+        types = self.instance.types
+        return np.minimum(self.cost.min(axis=0, initial=2**62), self.scale * (self.horizon + types.output)) + (
+            self.scale * types.arrival
+        )
 
     def ceiling(self, bound: int) -> int:
         """Total latency (integer, rounded up) that a kernel bound stands for."""
-        return -((self.instance.capacity * int(self.price_sum[-1]) - bound) // self.scale)
+        return -((self.offset - bound) // self.scale)
 
     def run(self, threshold: int, beam: int | None = None, record: bool = False) -> Pass:
         """One pass: every schedule with total latency below `threshold` is followed unless the beam drops it.
@@ -206,7 +239,7 @@ class Search:
         `threshold`, the complete schedules found and, when a limit stopped the pass, the bounds of the labels
         of the last finished layer.
         """
-        limit = self.scale * (threshold - 1) + self.instance.capacity * int(self.price_sum[-1])
+        limit = self.scale * (threshold - 1) + self.offset
         layer, moves, proofs = self.root(), [], []
         generated = kept_labels = 0
         cut = False
@@ -295,11 +328,24 @@ class Search:
                 self.cost,
                 self.least_cost,
                 limit,
+                *self._relaxation_arguments(left),
+                layer.node,
+                layer.lag,
+                layer.gain,
                 *out,
             )
             yield [column[:made].copy() for column in out]
             if lo >= hi or self.monitor.stopped:
                 return
+
+    def _relaxation_arguments(self, left: int) -> tuple[object, ...]:
+        relaxation = self.relaxation
+        if relaxation is None:
+            none = np.zeros(0, dtype=np.int64)
+            small = np.zeros(0, dtype=np.int32)
+            return False, none, none, none, none, small, small, np.zeros(0, dtype=np.int16)
+        graph = arcs_of(relaxation.graph)
+        return True, relaxation.class_of, relaxation.reward, relaxation.cost[left], *graph
 
     def _dominance(
         self, profile: np.ndarray, columns: dict[str, np.ndarray], left: int, layer: Layer
@@ -358,7 +404,7 @@ class Search:
         )
         rem = layer.rem[parent]
         rem[np.arange(len(survivors)), kind] -= 1
-        names = ("key", "time", "latency", "base", "bound", "deadline", "mark")
+        names = ("key", "time", "latency", "base", "bound", "deadline", "mark", "node", "lag", "gain")
         return Layer(window=window, rem=rem, **{name: columns[name][survivors] for name in names})
 
     def _gap_runs(self, layer: Layer) -> tuple[IntArray, IntArray]:

@@ -1,0 +1,200 @@
+"""State-space relaxation: forget which requests remain, remember the memory profile.
+
+Requests are put into classes; in the relaxed problem a member runs with its class's shape, the least prompt
+and the least output of the members, and any number of members may start as long as n start in all. What is
+left of a state is the memory profile and the number of requests still to start, so the relaxed problem is a
+shortest path in a small layered graph, and its cost to go bounds that of every label with that profile.
+Multipliers, one for each class, charge for starts beyond the class's size (Christofides, Mingozzi and Toth
+1981; Tanaka, Fujikuma and Araki 2009 use the same idea with time as the state). Unlike the time-indexed
+linear programme, the relaxed problem never splits a request: it sees the sawtooth of growing memory.
+docs/dynamic_programme.md has the proof and measurements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kvopt.exact import kernels
+from kvopt.model import Instance, IntArray
+from kvopt.monitor import Monitor
+
+#: Most arcs of the graph of profiles, and most arc evaluations (arcs times requests) of one sweep.
+MAX_ARCS, MAX_SWEEP = 10_000_000, 500_000_000
+#: Most classes, unless the instance has no more types than `ALL_TYPES`.
+MAX_CLASSES, ALL_TYPES = 8, 4
+#: Arc evaluations spent on improving the multipliers, and the most steps.
+MULTIPLIER_EFFORT, MULTIPLIER_STEPS = 6_000_000_000, 60
+#: Longest output (cells of a profile) for which the relaxation is tried.
+MAX_OUTPUT = 256
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileGraph:
+    """Memory profiles and the starts that lead from one to another.
+
+    Node 0 is the empty worker. For node c, ``arc = first[c] + w * classes + k`` is the start of class k after
+    w rounds, 0 <= w <= busy[c] (its busy rounds); ``target[arc]`` is -1 where the class does not fit,
+    else the profile reached after the start once it has been moved ``move[arc]`` rounds on, to the first
+    round in which some class fits.
+    """
+
+    prompt: IntArray
+    output: IntArray
+    first: IntArray
+    busy: np.ndarray
+    target: np.ndarray
+    move: np.ndarray
+
+    @property
+    def nodes(self) -> int:
+        """Number of profiles."""
+        return len(self.busy)
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """The relaxed problem solved: lower bounds on the cost to go of every profile.
+
+    Attributes
+    ----------
+    class_of : int64 array of shape (K,)
+        Class of each type.
+    multipliers : int64 array
+        One for each class, in units of ``1 / scale`` rounds.
+    graph : ProfileGraph
+    cost : int64 array of shape (n + 1, nodes)
+        ``cost[j, c]``: least cost of j more starts from profile c, in units of ``1 / scale``, where a wait of
+        one round costs 1 for each request still to start, and a start of class k its output less the multiplier.
+    reward : int64 array of shape (K,)
+        What a remaining request of each type adds to the bound: its class's multiplier, the output its shape
+        lacks, less its arrival.
+    """
+
+    class_of: IntArray
+    multipliers: IntArray
+    graph: ProfileGraph
+    cost: IntArray
+    reward: IntArray
+
+
+def classes_of(instance: Instance, number: int) -> IntArray:
+    """Class of each type: types in ascending (output, prompt) cut into `number` runs that lose least volume."""
+    types = instance.types
+    order = np.lexsort((types.prompt, types.output))
+    prompt, output, count = types.prompt[order], types.output[order], types.count[order]
+    volume = count * (prompt * output + output * (output + 1) // 2)
+    size = len(order)
+    loss = np.zeros((size, size + 1))
+    for a in range(size):
+        least = np.minimum.accumulate(prompt[a:])
+        shape = np.cumsum(count[a:]) * (least * output[a] + output[a] * (output[a] + 1) // 2)
+        loss[a, a + 1 :] = np.cumsum(volume[a:]) - shape
+    best = np.full((number + 1, size + 1), np.inf)
+    best[0, 0] = 0
+    cut = np.zeros((number + 1, size + 1), dtype=np.int64)
+    for c in range(1, number + 1):
+        for b in range(c, size + 1):
+            total = best[c - 1, :b] + loss[:b, b]
+            cut[c, b] = int(np.argmin(total))
+            best[c, b] = total[cut[c, b]]
+    class_of = np.empty(size, dtype=np.int64)
+    b = size
+    for c in range(number, 0, -1):
+        class_of[order[cut[c, b] : b]] = c - 1
+        b = int(cut[c, b])
+    return class_of
+
+
+def profile_graph(instance: Instance, class_of: IntArray) -> ProfileGraph | None:
+    """The graph of all profiles that starts of the classes can make; None beyond the size limits."""
+    types = instance.types
+    number = int(class_of.max()) + 1
+    prompt = np.array([types.prompt[class_of == c].min() for c in range(number)])
+    output = np.array([types.output[class_of == c].min() for c in range(number)])
+    arcs = min(MAX_ARCS, MAX_SWEEP // instance.n)
+    busy, first, target, move, complete = kernels.closure(prompt, output, instance.capacity, arcs)
+    if not complete:
+        return None
+    return ProfileGraph(prompt, output, first, busy, target, move)
+
+
+def relax(instance: Instance, scale: int, start: IntArray, upper: int, monitor: Monitor) -> Relaxation | None:
+    """Solve the relaxed problem with good multipliers; None when even two classes make too many profiles.
+
+    Parameters
+    ----------
+    instance : Instance
+    scale : int
+        Denominator of all costs.
+    start : int64 array of shape (K,)
+        First multipliers of the types: least priced costs of the linear programme do well.
+    upper : int
+        Total latency of a known schedule; the ascent aims at it.
+    """
+    if int(instance.output.max()) > MAX_OUTPUT or instance.capacity > np.iinfo(np.int16).max:
+        return None
+    found = finest_graph(instance, monitor)
+    if found is None:
+        return None
+    class_of, graph = found
+    types = instance.types
+    number = len(graph.output)
+    size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
+    multiplier = np.bincount(class_of, weights=types.count * start, minlength=number) / size
+    lacking = scale * (types.output - graph.output[class_of] - types.arrival)
+    constant = int((types.count * lacking).sum())
+    cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
+    steps = min(MULTIPLIER_STEPS, max(4, MULTIPLIER_EFFORT // max(1, len(graph.target) * instance.n)))
+    best_value, best, direction, stride = None, multiplier, size * 0.0, 1.0
+    for _ in range(steps):
+        if monitor.stopped:
+            break
+        tried = np.rint(multiplier).astype(np.int64)
+        fill(cost, graph, scale, tried)
+        value = int(cost[-1, 0]) + int((size * tried).sum()) + constant
+        if best_value is None or value > best_value:
+            best_value, best = value, tried
+            used = kernels.path_usage(cost, scale, scale * graph.output - tried, *arcs_of(graph), number)
+            direction = (size - used).astype(np.float64)
+            if not direction.any() or value > scale * (upper - 1):
+                break
+        else:
+            stride *= 0.5
+            if stride < 1e-3:
+                break
+        room = max(scale * upper - best_value, scale)
+        multiplier = best + stride * room * direction / (direction @ direction)
+    best = np.rint(best).astype(np.int64)
+    fill(cost, graph, scale, best)
+    return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
+
+
+def finest_graph(instance: Instance, monitor: Monitor) -> tuple[IntArray, ProfileGraph] | None:
+    """Classes and graph with as many classes as the size limits allow: all types if they are few."""
+    kinds = len(instance.types)
+    if kinds <= ALL_TYPES:
+        class_of = np.arange(kinds)
+        graph = profile_graph(instance, class_of)
+        if graph is not None:
+            return class_of, graph
+    found = None
+    for number in range(1, min(kinds, MAX_CLASSES) + 1):
+        class_of = classes_of(instance, number)
+        graph = profile_graph(instance, class_of)
+        if graph is None or monitor.stopped:
+            break
+        found = class_of, graph
+    return found
+
+
+def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.ndarray]:
+    """The arrays of a graph in the order of the kernels."""
+    return graph.first, graph.busy, graph.target, graph.move
+
+
+def fill(cost: IntArray, graph: ProfileGraph, scale: int, multipliers: IntArray) -> None:
+    """Costs to go of all layers and profiles."""
+    cost[0] = 0
+    kernels.sweep(cost, scale, scale * graph.output - multipliers, *arcs_of(graph))
