@@ -47,7 +47,7 @@ def table(
     wanted = [name for name in (prompt_column, output_column, arrival_column) if name is not None]
     for name in wanted:
         if name not in header:
-            found = ", ".join(header[:12]) or "nothing"
+            found = ", ".join(header)[:100] or "nothing"
             raise InputError(f"line 1: the column {name!r} is missing; the header has {found}")
     places = [header.index(name) for name in wanted]
     least = max(places) + 1
