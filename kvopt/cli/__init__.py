@@ -7,7 +7,18 @@ import sys
 
 import typer
 
-from kvopt.cli import benching, bounding, capacity, generating, importing, library, plotting, schema, solving
+from kvopt.cli import (
+    benching,
+    bounding,
+    capacity,
+    crosschecking,
+    generating,
+    importing,
+    library,
+    plotting,
+    schema,
+    solving,
+)
 from kvopt.errors import KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -28,6 +39,7 @@ importing.register(app)
 generating.register(app)
 library.register(app)
 plotting.register(app)
+crosschecking.register(app)
 benching.register(app)
 
 
