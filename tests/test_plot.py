@@ -66,6 +66,14 @@ def test_drawn_area_is_the_memory(n: int) -> None:
     assert int(plan.memory.sum()) == int(plan.instance.volume.sum())
 
 
+def test_long_runs_are_drawn_as_bands() -> None:
+    """Few requests of a million rounds would be millions of corners one by one; the area is the same."""
+    plan = Schedule(Instance(capacity=2**21, prompt=[5, 7], output=[2**20, 2**20]), [0, 3])
+    ax = plot.schedule(plan)
+    assert drawn_area(ax) == pytest.approx(int(plan.memory.sum()), rel=1e-9)
+    assert sum(len(path.vertices) for c in ax.collections for path in c.get_paths()) < 10_000
+
+
 @given(schedules())
 def test_blocks_pile_up_to_the_memory(plan: Schedule) -> None:
     """In each round the blocks lie on each other without gap or overlap, each as high as its tokens."""
@@ -213,6 +221,10 @@ def test_pictures_refuse_what_they_cannot_draw() -> None:
         plot.memory({"a": OPTIMUM, "b": some_schedule(2)})
     with pytest.raises(InputError, match="no schedule"):
         plot.latencies({})
+    remote = Schedule(Instance(capacity=2**31 - 1, prompt=[0], output=[2**31 - 1]), [0])
+    for draw in (plot.schedule, lambda plan: plot.memory({"a": plan})):
+        with pytest.raises(InputError, match="too long to draw"):
+            draw(remote)
 
 
 def heights(ax: Axes, curve: int, at: float) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from kvopt.errors import InputError
 from kvopt.model import Instance, IntArray, Schedule
 from kvopt.plot.classes import HATCHES, Classes
 
@@ -15,6 +16,8 @@ from kvopt.plot.classes import HATCHES, Classes
 SINGLE_ROUNDS_MAX = 600
 #: Columns of a longer schedule; many more turn the line of the total into a black bar.
 COLUMNS = 200
+#: Longest schedule whose memory is summed up round by round (0.4 GB an array).
+ROUNDS_MAX = 50_000_000
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,7 +57,9 @@ def class_memory(plan: Schedule, members: npt.NDArray[np.bool_]) -> IntArray:
 
 
 def columns(makespan: int) -> IntArray:
-    """Edges of the columns: whole rounds, widths that differ by at most one."""
+    """Edges of the columns: whole rounds, widths that differ by at most one; InputError beyond `ROUNDS_MAX`."""
+    if makespan > ROUNDS_MAX:
+        raise InputError(f"a schedule of {makespan:,} rounds is too long to draw; {ROUNDS_MAX:,} are the most")
     count = makespan if makespan <= SINGLE_ROUNDS_MAX else COLUMNS
     return np.array([k * makespan // count for k in range(count + 1)])
 

@@ -8,14 +8,14 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Patch
 
 from kvopt.errors import InputError
-from kvopt.model import IntArray, Result, Schedule
+from kvopt.model import IntArray, Result, Schedule, exact_sum
 from kvopt.plot.bands import draw_bands
 from kvopt.plot.canvas import axes, capacity_line, legend_below, rounds_axis, whole_numbers
 from kvopt.plot.classes import HATCHES, Classes, classes
 from kvopt.plot.stack import stacked, stacking_order, torn
 
-#: More requests than this are drawn as bands of classes, not one by one.
-BLOCKS_MAX = 400
+#: More requests, or rounds of all their runs, are drawn as bands of classes, not one by one.
+BLOCKS_MAX, STEPS_MAX = 400, 1_000_000
 #: Up to this many requests, blocks carry the label of their request where it fits: once, twice if torn.
 LABELS_MAX, LABELS_PER_BLOCK, LABEL_POINTS = 40, 2, 8.5
 #: Up to this many rounds and tokens, single rounds and tokens are ruled off.
@@ -43,7 +43,7 @@ def schedule(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InputError
-        For a result without a schedule.
+        For a result without a schedule, or a schedule longer than `bands.ROUNDS_MAX`.
     """
     plan = schedule_of(schedule)
     ax = axes(ax, 9.0, 4.4)
@@ -53,7 +53,7 @@ def schedule(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
     ax.set_ylim(0, capacity * 1.08)
     ax.set_ylabel("tokens held")
     ax.fill_between([0, plan.makespan], capacity, color=IDLE, linewidth=0, zorder=0)
-    if plan.instance.n <= BLOCKS_MAX:
+    if plan.instance.n <= BLOCKS_MAX and exact_sum(plan.instance.output) <= STEPS_MAX:
         draw_blocks(ax, plan, groups)
     else:
         draw_bands(ax, plan, groups)
@@ -89,7 +89,7 @@ def title(source: Schedule | Result, name: str | None = None) -> str:
 
 def idle_share(plan: Schedule) -> float:
     """Part of the capacity left unused until the last completion."""
-    return 1 - int(plan.instance.volume.sum()) / (plan.instance.capacity * plan.makespan)
+    return 1 - exact_sum(plan.instance.volume) / (plan.instance.capacity * plan.makespan)
 
 
 def draw_blocks(ax: Axes, plan: Schedule, groups: Classes) -> None:

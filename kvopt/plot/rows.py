@@ -42,7 +42,7 @@ def waiting(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
     arrival, start, completion = (column[order] for column in (instance.arrival, plan.starts, plan.completions))
     for left, right, colour, verb in ((arrival, start, "#f0e0b0", "waits"), (start, completion, "#0072b2", "runs")):
         label = f"{verb} ({exact_sum(right - left):,} rounds)"
-        corners = bars(left, right)
+        corners = bars(left, right) if labelled else [strip(left, right)]
         faces = PolyCollection(corners, facecolors=colour, edgecolors="black", linewidths=edge, label=label)
         ax.add_collection(faces, autolim=False)
     rounds_axis(ax, plan.makespan)
@@ -62,3 +62,11 @@ def bars(left: IntArray, right: IntArray) -> list[np.ndarray]:
     row = np.arange(len(left))
     corners = [(left, row), (right, row), (right, row + 1), (left, row + 1)]
     return list(np.stack([np.column_stack(corner) for corner in corners], axis=1))
+
+
+def strip(left: IntArray, right: IntArray) -> np.ndarray:
+    """All bars as one polygon, shape (4 n, 2): as many requests as there may be."""
+    rows = np.repeat(np.arange(len(left) + 1), 2)[1:-1]
+    down = np.column_stack((np.repeat(left, 2), rows))
+    up = np.column_stack((np.repeat(right, 2), rows))
+    return np.concatenate((down, up[::-1]))
