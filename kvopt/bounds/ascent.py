@@ -37,13 +37,13 @@ STARTS_PER_S = 2e8
 
 
 @nb.njit(cache=True)
-def suffix_sums(prices: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
-    """Sums of prices from t on, and sums of these; zeros up to `length`.
+def suffix_sums(prices: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sums of prices from t on, and sums of these, shape (H + 1,); a completion after round H counts as H.
 
     A run of (s, o) from p pays ``s (once[p] - once[p+o]) + twice[p] - twice[p+o] - o once[p+o]``.
     """
-    once = np.zeros(length)
-    twice = np.zeros(length)
+    once = np.zeros(len(prices) + 1)
+    twice = np.zeros(len(prices) + 1)
     for t in range(len(prices) - 1, -1, -1):
         once[t] = once[t + 1] + prices[t]
         twice[t] = twice[t + 1] + once[t]
@@ -52,29 +52,41 @@ def suffix_sums(prices: FloatArray, length: int) -> tuple[FloatArray, FloatArray
 
 @nb.njit(cache=True)
 def windows(
-    prompt: IntArray, output: IntArray, arrival: IntArray, prices: FloatArray, width: float
-) -> tuple[IntArray, IntArray]:
-    """First and last start of each type whose cost is within `width` of the least, last + 1; equal if none matters."""
+    prompt: IntArray,
+    output: IntArray,
+    arrival: IntArray,
+    count: IntArray,
+    capacity: int,
+    prices: FloatArray,
+    width: float,
+) -> tuple[float, IntArray, IntArray]:
+    """True dual value at `prices`, and for each type the range of starts within `width` of the least cost.
+
+    A range is given by its first start and its last start + 1; equal if no priced round matters to the type.
+    """
     rounds = len(prices)
-    once, twice = suffix_sums(prices, rounds + int(output.max()) + 2)
+    once, twice = suffix_sums(prices)
+    value = -capacity * once[0]
     first = np.full(len(prompt), rounds)
     last = np.full(len(prompt), rounds)
     cost = np.empty(rounds + 1)
     for k in range(len(prompt)):
         s, o, a = prompt[k], output[k], arrival[k]
         if a >= rounds:
+            value += count[k] * o
             continue
         for p in range(a, rounds + 1):
-            q = p + o
-            cost[p] = q - a + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
-        limit = cost[a:].min() + width
+            q = min(p + o, rounds)
+            cost[p] = p + o - a + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
+        least = cost[a:].min()
+        value += count[k] * least
         first[k] = a
-        while cost[first[k]] > limit:
+        while cost[first[k]] > least + width:
             first[k] += 1
         last[k] = rounds + 1
-        while cost[last[k] - 1] > limit:
+        while cost[last[k] - 1] > least + width:
             last[k] -= 1
-    return first, last
+    return value, first, last
 
 
 @nb.njit(cache=True)
@@ -92,11 +104,10 @@ def smoothed_dual(
 ) -> tuple[float, float]:
     """Smoothed and true dual value at `prices` over the windows; writes the memory used per round into `use`."""
     rounds = len(prices)
-    length = rounds + int(output.max()) + 2
-    once, twice = suffix_sums(prices, length)
+    once, twice = suffix_sums(prices)
     # Memory as a sum of lines (slope * t + level) that begin at starts and end at completions.
-    slope = np.zeros(length)
-    level = np.zeros(length)
+    slope = np.zeros(rounds + 1)
+    level = np.zeros(rounds + 1)
     cost = np.empty(rounds + 1)
     smooth, true = 0.0, 0.0
     for k in range(len(prompt)):
@@ -107,8 +118,8 @@ def smoothed_dual(
             continue
         least = np.inf
         for p in range(first[k], last[k]):
-            q = p + o
-            cost[p] = q - a + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
+            q = min(p + o, rounds)
+            cost[p] = p + o - a + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
             least = min(least, cost[p])
         weight = 0.0
         for p in range(first[k], last[k]):
@@ -122,8 +133,9 @@ def smoothed_dual(
                 share = cost[p] * (count[k] / weight)
                 slope[p] += share
                 level[p] += share * (s + 1 - p)
-                slope[p + o] -= share
-                level[p + o] -= share * (s + 1 - p)
+                q = min(p + o, rounds)
+                slope[q] -= share
+                level[q] -= share * (s + 1 - p)
     rate, base, total = 0.0, 0.0, 0.0
     for t in range(rounds):
         rate += slope[t]
@@ -141,12 +153,16 @@ def climb(
     count: IntArray,
     capacity: int,
     prices: FloatArray,
+    first: IntArray,
+    last: IntArray,
     smoothing: float,
     curvature: float,
     steps: int,
 ) -> tuple[FloatArray, float, float]:
-    """Accelerated projected ascent at constant smoothing; returns the best prices seen, their value, curvature."""
-    first, last = windows(prompt, output, arrival, prices, 2 * CUT_OFF * smoothing)
+    """Accelerated projected ascent at constant smoothing and windows.
+
+    Returns the best prices seen, their value as the windows show it (never below the true one), the curvature.
+    """
     use = np.empty(len(prices))
     unused = np.empty(len(prices))
     best, best_prices = -np.inf, prices
@@ -158,15 +174,18 @@ def climb(
         while True:
             ahead = np.maximum(0.0, at + (use - capacity) / curvature)
             step = ahead - at
+            square = (step * step).sum()
             reached, true = smoothed_dual(
                 prompt, output, arrival, count, capacity, ahead, smoothing, first, last, unused
             )
             if true > best:
                 best, best_prices = true, ahead
-            promised = ((use - capacity) * step).sum() - curvature / 2 * (step * step).sum()
+            promised = ((use - capacity) * step).sum() - curvature / 2 * square
             if reached >= value + promised - 1e-9 * abs(value):
                 break
             curvature *= 2
+        if square == 0.0:
+            break
         if ((use - capacity) * (ahead - previous)).sum() < 0:
             at, momentum = ahead, 1.0
         else:
@@ -174,7 +193,7 @@ def climb(
             at = np.maximum(0.0, ahead + (momentum - 1) / longer * (ahead - previous))
             momentum = longer
         previous = ahead
-        curvature *= 0.9
+        curvature = max(0.9 * curvature, 1e-9)
     return best_prices, best, curvature
 
 
@@ -200,13 +219,19 @@ def ascend(types: RequestTypes, capacity: int, rounds: int, time_limit_s: float)
         return None
     columns = types.prompt, types.output, types.arrival, types.count
     prices = fluid_prices(marginal_volumes(types, capacity, rounds))
+    best, first, last = windows(*columns, capacity, prices, np.inf)
     # The curvature grows to what is needed in the first steps, which also load the kernel before the clock starts.
-    best_prices, best, curvature = climb(*columns, capacity, prices, 1.0, 1.0, 1)
+    curvature = climb(*columns, capacity, prices, first, last, 1.0, 1.0, 1)[2]
     begun = time.perf_counter()
-    for smoothing in np.geomspace(max(3.0, rounds / 200), LAST_SMOOTHING_ROUNDS, STAGES):
+    reach = 2 * CUT_OFF
+    for smoothing in np.geomspace(max(3.0, rounds / 200), LAST_SMOOTHING_ROUNDS, STAGES).tolist():
         if time.perf_counter() - begun > 2 * time_limit_s:
             break
-        prices, value, curvature = climb(*columns, capacity, prices, float(smoothing), curvature, steps)
+        _, first, last = windows(*columns, capacity, prices, reach * smoothing)
+        ahead, shown, bent = climb(*columns, capacity, prices, first, last, smoothing, curvature, steps)
+        value = windows(*columns, capacity, ahead, 0.0)[0]
+        if value < shown - smoothing:
+            reach *= 4  # starts beyond the windows have become better than those within
         if value > best:
-            best, best_prices = value, prices
-    return best_prices
+            best, prices, curvature = value, ahead, bent
+    return prices

@@ -22,11 +22,10 @@ def least_costs(prompt: IntArray, output: IntArray, arrival: IntArray, prices: I
     dearer and gets no dearer with p, so a start m rounds earlier costs at least that much less m rounds.
     """
     rounds = len(prices)
-    length = rounds + int(output.max()) + 2
-    once = np.zeros(length, dtype=np.int64)
-    twice = np.zeros(length, dtype=np.int64)
-    low_once = np.zeros(length, dtype=np.int64)
-    low_twice = np.zeros(length, dtype=np.int64)
+    once = np.zeros(rounds + 2, dtype=np.int64)
+    twice = np.zeros(rounds + 2, dtype=np.int64)
+    low_once = np.zeros(rounds + 2, dtype=np.int64)
+    low_twice = np.zeros(rounds + 2, dtype=np.int64)
     low = np.empty(rounds, dtype=np.int64)
     convex = True
     for t in range(rounds):
@@ -50,21 +49,21 @@ def least_costs(prompt: IntArray, output: IntArray, arrival: IntArray, prices: I
         below, above = a - 1, rounds
         while above - below > 1:
             p = (below + above) // 2
-            q = p + o
+            q = min(p + o, rounds)
             rise = denominator - s * (once[p] - once[p + 1]) + s * (once[q] - once[q + 1])
             rise += twice[p + 1] - twice[p] - twice[q + 1] + twice[q] + o * (once[q] - once[q + 1])
             if rise >= 0:
                 above = p
             else:
                 below = p
-        q = above + o
-        best = (q - a) * denominator + s * (once[above] - once[q]) + twice[above] - twice[q] - o * once[q]
+        q = min(above + o, rounds)
+        best = (above + o - a) * denominator + s * (once[above] - once[q]) + twice[above] - twice[q] - o * once[q]
         p = rounds if not convex else a - 1
         while p >= a:
-            q = p + o
-            cost = (q - a) * denominator + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
+            q = min(p + o, rounds)
+            cost = (p + o - a) * denominator + s * (once[p] - once[q]) + twice[p] - twice[q] - o * once[q]
             best = min(best, cost)
-            bound = (q - a) * denominator + s * (low_once[p] - low_once[q])
+            bound = (p + o - a) * denominator + s * (low_once[p] - low_once[q])
             bound += low_twice[p] - low_twice[q] - o * low_once[q]
             p -= 1 + max(0, (bound - best) // denominator)
         least[k] = best

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from kvopt.bounds.bound import Bound
-from kvopt.bounds.fluid import fluid_length
+from kvopt.bounds.fluid import fluid_length, priced_horizon
 from kvopt.bounds.prices import certified, rounded
+from kvopt.errors import TooLargeError
 from kvopt.model import Instance
+
+#: Largest number of variables (types times rounds).
+MAX_STARTS = 4_000_000
 
 
 def bound(instance: Instance, *, time_limit_s: float | None = None) -> Bound:
@@ -13,6 +17,8 @@ def bound(instance: Instance, *, time_limit_s: float | None = None) -> Bound:
 
     Raises
     ------
+    TooLargeError
+        If types times rounds exceed `MAX_STARTS`.
     SolverError
         If the linear programme is not solved within `time_limit_s` (None: no limit).
 
@@ -22,6 +28,13 @@ def bound(instance: Instance, *, time_limit_s: float | None = None) -> Bound:
     11
     """
     from kvopt.mip.lp import time_indexed_lp
+
+    rounds = priced_horizon(instance.types, instance.capacity)
+    if len(instance.types) * rounds > MAX_STARTS:
+        raise TooLargeError(
+            f"the linear programme would have {len(instance.types)} types x {rounds} rounds of starts, at most "
+            f"{MAX_STARTS:,} are supported; use prices"
+        )
 
     # Every type started at an even rate ends by then, so the programme has a solution.
     horizon = 2 * (fluid_length(instance.types, instance.capacity) + int(instance.output.max()))
