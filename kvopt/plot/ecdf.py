@@ -9,9 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from kvopt.errors import InputError
-from kvopt.model import Result, Schedule
+from kvopt.model import IntArray, Result, Schedule
+from kvopt.plot.bands import FloatArray
 from kvopt.plot.blocks import schedule_of
 from kvopt.plot.canvas import axes, line_styles, whole_numbers
+
+#: Most steps of a curve.
+STEPS_MAX = 2_000
 
 
 def latencies(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None) -> Axes:
@@ -40,12 +44,9 @@ def latencies(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None
     ax = axes(ax)
     longest = max(int(plan.latencies.max()) for plan in plans.values())
     for (name, plan), style in zip(plans.items(), line_styles(), strict=False):
-        values, counts = np.unique(plan.latencies, return_counts=True)
-        share = np.cumsum(counts) / plan.instance.n
+        share, edges = shares(plan.latencies, longest)
         label = f"{name} (average {float(plan.average_latency):,.2f})"
-        # From (0, 0), and on beyond the right end of the picture once all are done.
-        steps = ([0, *share], [0, *values, 2 * longest])
-        ax.stairs(*steps, baseline=None, linewidth=1.8, label=label, **style)
+        ax.stairs(share, edges, baseline=None, linewidth=1.8, label=label, **style)
     ax.set_xlim(0, longest * 1.008)
     ax.set_ylim(0, 1.02)
     whole_numbers(ax, "x")
@@ -54,3 +55,18 @@ def latencies(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None
     ax.set_ylabel("requests completed within it")
     ax.legend(loc="lower right", fontsize="small")
     return ax
+
+
+def shares(values: IntArray, longest: int) -> tuple[FloatArray, FloatArray]:
+    """Heights and edges of the distribution curve from 0 to beyond `longest`, which is at least every value.
+
+    With very many different values the heights are means over `STEPS_MAX` equal stretches: the area stays.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= STEPS_MAX:
+        return np.append(0.0, np.cumsum(counts) / len(values)), np.append(0.0, [*distinct, 2.0 * longest])
+    edges = np.linspace(0, longest, STEPS_MAX + 1)
+    below = np.searchsorted(distinct, edges, side="right")
+    number, total = (np.append(0, np.cumsum(part))[below] for part in (counts, counts * distinct))
+    area = (number * edges - total) / len(values)  # of the curve up to each edge
+    return np.append(np.diff(area) / np.diff(edges), 1.0), np.append(edges, 2.0 * longest)
