@@ -9,43 +9,73 @@ from __future__ import annotations
 
 from kvopt.bounds.prices import memory_prices
 from kvopt.exact.proof import search_certificate
-from kvopt.exact.relaxation import relax
+from kvopt.exact.relaxation import HEAVY, LIGHT, Effort, relax
 from kvopt.exact.search import Search
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solve import Answer
 
-#: Widths of the passes that look for good schedules before the proof.
-BEAMS = (100, 1_000, 10_000)
+#: Beam width of the three passes that look for good schedules before a proof.
+FIRST_BEAM, SECOND_BEAM, THIRD_BEAM = 100, 1_000, 10_000
+#: Children after which the first attempt at a proof gives way to a better relaxation.
+FIRST_ATTEMPT = 400_000
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
     """Prove the optimum, or return the best schedule and a certified bound when a limit stops the search."""
     for policy in (backlog.solve_mc_sf, backlog.solve_svf):
         policy(instance, monitor)
-    assert monitor.incumbent is not None
-    prices = memory_prices(instance)
-    search = Search(instance, prices, monitor)
-    price_bound = search.ceiling(search.root_bound)
-    monitor.raise_bound(price_bound)
-    search.run(monitor.incumbent, BEAMS[0])
-    search.relaxation = relax(instance, search.scale, search.least_priced_cost, monitor.incumbent, monitor)
-    root_bound = search.ceiling(search.root_bound)
-    monitor.raise_bound(root_bound)
-    for beam in BEAMS[1:]:
-        if monitor.gap_reached or monitor.stopped or not search.run(monitor.incumbent, beam).cut:
-            break
-    threshold = monitor.incumbent
-    proof = search.run(threshold, record=True)
+    search = Search(instance, memory_prices(instance), monitor)
+    price_bound = raise_bound(search)
+    search.run(incumbent(monitor), FIRST_BEAM)
+    tighten(search, LIGHT)
+    search.run(incumbent(monitor), SECOND_BEAM)
+    threshold = incumbent(monitor)
+    proof = search.run(threshold, record=True, budget=FIRST_ATTEMPT)
+    if not proof.complete and not monitor.stopped:
+        tighten(search, HEAVY)
+        search.run(incumbent(monitor), THIRD_BEAM)
+        threshold = incumbent(monitor)
+        proof = search.run(threshold, record=True)
     monitor.raise_bound(proof.bound)
+    relaxation = search.relaxation
     return Answer(
         lower_bound=proof.bound,
         certificate=search_certificate(proof, threshold, search),
         statistics={
-            "root_bound": root_bound,
+            "price_bound": price_bound,
+            "root_bound": search.ceiling(search.root_bound),
+            "profiles": 0 if relaxation is None else relaxation.graph.nodes,
+            "classes": 0 if relaxation is None else len(relaxation.multipliers),
             "labels": proof.kept,
             "generated": proof.generated,
             "layers": proof.layers,
         },
     )
+
+
+def tighten(search: Search, effort: Effort) -> None:
+    """Give the search a relaxation of that effort where it beats the bound so far."""
+    monitor = search.monitor
+    if monitor.stopped or monitor.gap_reached:
+        return
+    found = relax(search.instance, search.scale, search.least_priced_cost, incumbent(monitor), effort, monitor)
+    if found is None or monitor.stopped:
+        return
+    before, search.relaxation = search.relaxation, found
+    if raise_bound(search) < (monitor.bound or 0):
+        search.relaxation = before
+
+
+def raise_bound(search: Search) -> int:
+    """Tell the monitor the bound at the root, and return it."""
+    bound = search.ceiling(search.root_bound)
+    search.monitor.raise_bound(bound)
+    return bound
+
+
+def incumbent(monitor: Monitor) -> int:
+    """Total latency of the best schedule; the policies have offered one before anything else runs."""
+    assert monitor.incumbent is not None
+    return monitor.incumbent

@@ -623,27 +623,25 @@ def room_for(cells, at, prompt, output, capacity):
 
 
 @njit(cache=True, nogil=True)
-def sweep(cost, scale, start_cost, first, busy, target, move):
-    """Fill ``cost[j, c]`` for j >= 1: least cost of j starts from profile c (see `Relaxation`)."""
+def sweep(cost, j, lo, hi, scale, start_cost, first, busy, target, move):
+    """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
     kinds = start_cost.shape[0]
-    cheapest = start_cost.min()
-    for j in range(1, cost.shape[0]):
-        # No start leads below this: once waiting alone makes up for the difference, stop.
-        floor = cheapest + cost[j - 1].min()
-        for c in range(busy.shape[0]):
-            best = np.int64(2**62)
-            arc = first[c]
-            for w in range(busy[c] + 1):
-                wait = scale * w * j
-                if wait + floor >= best:
-                    break
-                for k in range(kinds):
-                    node = target[arc]
-                    if node >= 0:
-                        value = wait + start_cost[k] + scale * move[arc] * (j - 1) + cost[j - 1, node]
-                        best = min(best, value)
-                    arc += 1
-            cost[j, c] = best
+    # No start leads below this: once waiting alone makes up for the difference, stop.
+    floor = start_cost.min() + cost[j - 1].min()
+    for c in range(lo, hi):
+        best = np.int64(2**62)
+        arc = first[c]
+        for w in range(busy[c] + 1):
+            wait = scale * w * j
+            if wait + floor >= best:
+                break
+            for k in range(kinds):
+                node = target[arc]
+                if node >= 0:
+                    value = wait + start_cost[k] + scale * move[arc] * (j - 1) + cost[j - 1, node]
+                    best = min(best, value)
+                arc += 1
+        cost[j, c] = best
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,9 @@ docs/dynamic_programme.md has the proof and measurements.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,14 +22,30 @@ from kvopt.exact import kernels
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 
-#: Most arcs of the graph of profiles, and most arc evaluations (arcs times requests) of one sweep.
-MAX_ARCS, MAX_SWEEP = 10_000_000, 500_000_000
 #: Most classes, unless the instance has no more types than `ALL_TYPES`.
 MAX_CLASSES, ALL_TYPES = 8, 4
-#: Arc evaluations spent on improving the multipliers, and the most steps.
-MULTIPLIER_EFFORT, MULTIPLIER_STEPS = 6_000_000_000, 60
+#: Most steps of the multipliers.
+MULTIPLIER_STEPS = 24
+#: Smallest graph whose sweeps are shared among threads.
+SHARED_NODES = 2_000
+#: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
+STRIDE_END = 1e-2
 #: Longest output (cells of a profile) for which the relaxation is tried.
 MAX_OUTPUT = 256
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How large the graph of profiles may get: arcs, and arcs times requests (the work of one sweep)."""
+
+    arcs: int
+    work: int
+
+
+#: Enough for two types; a fraction of a second.
+LIGHT = Effort(arcs=300_000, work=30_000_000)
+#: For instances that resist: up to a minute.
+HEAVY = Effort(arcs=16_000_000, work=1_000_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,21 +125,23 @@ def classes_of(instance: Instance, number: int) -> IntArray:
     return class_of
 
 
-def profile_graph(instance: Instance, class_of: IntArray) -> ProfileGraph | None:
-    """The graph of all profiles that starts of the classes can make; None beyond the size limits."""
+def profile_graph(instance: Instance, class_of: IntArray, effort: Effort) -> ProfileGraph | None:
+    """The graph of all profiles that starts of the classes can make; None when it is larger than `effort`."""
     types = instance.types
     number = int(class_of.max()) + 1
     prompt = np.array([types.prompt[class_of == c].min() for c in range(number)])
     output = np.array([types.output[class_of == c].min() for c in range(number)])
-    arcs = min(MAX_ARCS, MAX_SWEEP // instance.n)
+    arcs = min(effort.arcs, effort.work // instance.n)
     busy, first, target, move, complete = kernels.closure(prompt, output, instance.capacity, arcs)
     if not complete:
         return None
     return ProfileGraph(prompt, output, first, busy, target, move)
 
 
-def relax(instance: Instance, scale: int, start: IntArray, upper: int, monitor: Monitor) -> Relaxation | None:
-    """Solve the relaxed problem with good multipliers; None when even two classes make too many profiles.
+def relax(
+    instance: Instance, scale: int, start: IntArray, upper: int, effort: Effort, monitor: Monitor
+) -> Relaxation | None:
+    """Solve the relaxed problem with good multipliers; None when even one class makes too many profiles.
 
     Parameters
     ----------
@@ -132,10 +152,12 @@ def relax(instance: Instance, scale: int, start: IntArray, upper: int, monitor: 
         First multipliers of the types: least priced costs of the linear programme do well.
     upper : int
         Total latency of a known schedule; the ascent aims at it.
+    effort : Effort
+        Decides how fine the classes are.
     """
     if int(instance.output.max()) > MAX_OUTPUT or instance.capacity > np.iinfo(np.int16).max:
         return None
-    found = finest_graph(instance, monitor)
+    found = finest_graph(instance, effort, monitor)
     if found is None:
         return None
     class_of, graph = found
@@ -146,14 +168,14 @@ def relax(instance: Instance, scale: int, start: IntArray, upper: int, monitor: 
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int((types.count * lacking).sum())
     cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
-    steps = min(MULTIPLIER_STEPS, max(4, MULTIPLIER_EFFORT // max(1, len(graph.target) * instance.n)))
-    best_value, best, direction, stride = None, multiplier, size * 0.0, 1.0
-    for _ in range(steps):
+    best_value, best, direction, stride = None, np.rint(multiplier).astype(np.int64), size * 0.0, 1.0
+    for _ in range(MULTIPLIER_STEPS):
         if monitor.stopped:
             break
         tried = np.rint(multiplier).astype(np.int64)
-        fill(cost, graph, scale, tried)
+        fill(cost, graph, scale, tried, monitor.workers)
         value = int(cost[-1, 0]) + int((size * tried).sum()) + constant
+        monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
         if best_value is None or value > best_value:
             best_value, best = value, tried
             used = kernels.path_usage(cost, scale, scale * graph.output - tried, *arcs_of(graph), number)
@@ -162,27 +184,26 @@ def relax(instance: Instance, scale: int, start: IntArray, upper: int, monitor: 
                 break
         else:
             stride *= 0.5
-            if stride < 1e-3:
+            if stride < STRIDE_END:
                 break
         room = max(scale * upper - best_value, scale)
         multiplier = best + stride * room * direction / (direction @ direction)
-    best = np.rint(best).astype(np.int64)
-    fill(cost, graph, scale, best)
+    fill(cost, graph, scale, best, monitor.workers)
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
 
 
-def finest_graph(instance: Instance, monitor: Monitor) -> tuple[IntArray, ProfileGraph] | None:
-    """Classes and graph with as many classes as the size limits allow: all types if they are few."""
+def finest_graph(instance: Instance, effort: Effort, monitor: Monitor) -> tuple[IntArray, ProfileGraph] | None:
+    """Classes and graph with as many classes as `effort` allows: all types if they are few."""
     kinds = len(instance.types)
     if kinds <= ALL_TYPES:
         class_of = np.arange(kinds)
-        graph = profile_graph(instance, class_of)
+        graph = profile_graph(instance, class_of, effort)
         if graph is not None:
             return class_of, graph
     found = None
     for number in range(1, min(kinds, MAX_CLASSES) + 1):
         class_of = classes_of(instance, number)
-        graph = profile_graph(instance, class_of)
+        graph = profile_graph(instance, class_of, effort)
         if graph is None or monitor.stopped:
             break
         found = class_of, graph
@@ -194,7 +215,17 @@ def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.n
     return graph.first, graph.busy, graph.target, graph.move
 
 
-def fill(cost: IntArray, graph: ProfileGraph, scale: int, multipliers: IntArray) -> None:
-    """Costs to go of all layers and profiles."""
+def fill(cost: IntArray, graph: ProfileGraph, scale: int, multipliers: IntArray, workers: int) -> None:
+    """Costs to go of all layers and profiles, layer by layer with the profiles shared out among threads."""
+    arguments = (scale, scale * graph.output - multipliers, *arcs_of(graph))
     cost[0] = 0
-    kernels.sweep(cost, scale, scale * graph.output - multipliers, *arcs_of(graph))
+    if graph.nodes < SHARED_NODES or workers == 1:
+        for j in range(1, len(cost)):
+            kernels.sweep(cost, j, 0, graph.nodes, *arguments)
+        return
+    edges = np.linspace(0, graph.nodes, workers + 1).astype(np.int64)
+    with ThreadPoolExecutor(workers) as pool:
+        for j in range(1, len(cost)):
+            parts = [pool.submit(kernels.sweep, cost, j, lo, hi, *arguments) for lo, hi in pairwise(edges)]
+            for part in parts:
+                part.result()

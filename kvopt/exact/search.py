@@ -232,23 +232,25 @@ class Search:
         """Total latency (integer, rounded up) that a kernel bound stands for."""
         return -((self.offset - bound) // self.scale)
 
-    def run(self, threshold: int, beam: int | None = None, record: bool = False) -> Pass:
+    def run(self, threshold: int, beam: int | None = None, record: bool = False, budget: int | None = None) -> Pass:
         """One pass: every schedule with total latency below `threshold` is followed unless the beam drops it.
 
-        Better schedules go to the monitor. Without a cut, `Pass.bound` is a proven lower bound: the least of
-        `threshold`, the complete schedules found and, when a limit stopped the pass, the bounds of the labels
-        of the last finished layer.
+        Better schedules go to the monitor. A pass gives up after more than `budget` children. Without a cut,
+        `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules found and, when
+        a limit stopped the pass, the bounds of the labels of the last finished layer.
         """
         limit = self.scale * (threshold - 1) + self.offset
-        layer, moves, proofs = self.root(), [], []
+        layer = self.root()
+        moves: list[Moves] = []
+        proofs: list[LayerProof] = []
         generated = kept_labels = 0
         cut = False
         best = threshold
         for depth in range(self.instance.n):
             left = self.instance.n - depth - 1
             children = self._expand(layer, left, limit)
-            if children is None:
-                open_bound = min((self.ceiling(int(b)) for b in layer.bound[:]), default=threshold)
+            if children is None or (budget is not None and generated > budget):
+                open_bound = self.ceiling(int(layer.bound.min()))
                 return Pass(False, min(best, open_bound), cut, depth, generated, kept_labels, proofs)
             profile, columns = children
             generated += len(profile)
@@ -300,9 +302,9 @@ class Search:
         types = self.instance.types
         rows = max(ROWS_PER_CALL, len(types) * (self.width + 1))
         while True:
-            out = [np.empty((rows, self.width), dtype=self.cell)]
+            out: list[np.ndarray] = [np.empty((rows, self.width), dtype=self.cell)]
             out += [np.empty(rows, dtype=kind) for kind in CHILD_FIELDS.values()]
-            lo, made = kernels.expand(
+            lo, made = kernels.expand(  # type: ignore[call-arg]
                 lo,
                 hi,
                 layer.window,
