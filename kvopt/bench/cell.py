@@ -11,6 +11,9 @@ import msgspec
 
 from kvopt.model import Instance, Status
 
+#: What the process of a cell does, in this order.
+WARM_UP, SOLVE, VERIFY, END = "warm-up", "solve", "verification", "end"
+
 
 class Outcome(StrEnum):
     """How the process of a cell ended."""
@@ -84,7 +87,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     runtime_s : float or None
         Wall-clock seconds of the solve alone.
     warm_up_s, verify_s : float or None
-        Seconds of the solve that went before it, compilation included, and of the verification.
+        Seconds of all that went before that solve, compilation included, and of the verification.
     peak_memory_gb : float or None
         Largest resident memory seen, the solver's own processes included.
     load : float or None

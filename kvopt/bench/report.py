@@ -95,13 +95,13 @@ def notes(records: Sequence[Record]) -> list[str]:
     """How the figures were obtained, a sentence or two each."""
     loads = [record.load for record in records if record.load is not None]
     lines = [
-        "Seconds are wall-clock time of the solve alone; reading, verification and one warm-up solve, in which "
-        "Numba compiles and solver processes start, are not in them.",
+        "Seconds are wall-clock time of the solve alone; reading, verification and the warm-up of each process, in "
+        "which Numba compiles and solver processes start, are not in them.",
         "Mean s: geometric mean over the cells claimed optimal. Capped: over all cells, the others counted with "
         "the time limit. Proved: the verifier accepted a certificate of optimality.",
         f"Time limit {span([r.time_limit_s for r in records])} s, memory limit "
-        f"{span([r.memory_limit_gb for r in records])} GB, {span([r.workers for r in records])} threads for a solver, "
-        f"{span([r.jobs for r in records])} cells at a time.",
+        f"{span([r.memory_limit_gb for r in records])} GB, threads for a solver: "
+        f"{span([r.workers for r in records])}, cells at a time: {span([r.jobs for r in records])}.",
     ]
     if loads:
         lines.append(f"Load average of the machine before the cells: {span([round(load, 1) for load in loads])}.")

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import msgspec
 
-from kvopt.bench.cell import Cell, Outcome, Record, blank_record
+from kvopt.bench.cell import END, VERIFY, WARM_UP, Cell, Outcome, Record, blank_record
 from kvopt.bench.tree import family_gb, kill_family
 
 #: Seconds between two looks at the memory of a cell.
@@ -64,8 +64,9 @@ def run_cell(cell: Cell, jobs: int = 1) -> Record:
         theirs.close()
         try:
             connection.send(cell)
-            for limit_s in (WARM_UP_LIMIT_S, cell.time_limit_s + GRACE_S, VERIFY_FACTOR * cell.time_limit_s + GRACE_S):
-                hear(connection, process, limit_s, cell.memory_limit_gb, known)
+            phase = WARM_UP
+            while phase != END:
+                phase = hear(connection, process, phase, cell, known)
         except (EOFError, OSError):
             process.wait()
             known |= {"outcome": Outcome.CRASHED, "error": how_it_died(process.returncode, words)}
@@ -79,26 +80,39 @@ def run_cell(cell: Cell, jobs: int = 1) -> Record:
     return msgspec.structs.replace(blank_record(cell, jobs), **known, finished=finished)
 
 
+def limit_s(phase: str, cell: Cell) -> float:
+    """Seconds after which a phase is ended from outside."""
+    if phase == WARM_UP:
+        return WARM_UP_LIMIT_S
+    return cell.time_limit_s * (VERIFY_FACTOR if phase == VERIFY else 1) + GRACE_S
+
+
 def hear(
-    connection: Connection, process: subprocess.Popen[bytes], limit_s: float, limit_gb: float, known: dict[str, Any]
-) -> None:
-    """Wait for the next message and add it to what is known; raises Ended, EOFError if there will be none."""
-    deadline = time.perf_counter() + limit_s
+    connection: Connection, process: subprocess.Popen[bytes], phase: str, cell: Cell, known: dict[str, Any]
+) -> str:
+    """Wait for the message that ends a phase, add it to what is known, and return the phase that comes next.
+
+    Raises Ended where the phase fails or overruns a limit, EOFError where the process has died.
+    """
+    allowed_s, allowed_gb = limit_s(phase, cell), cell.memory_limit_gb
+    deadline = time.perf_counter() + allowed_s
     while not connection.poll(LOOK_EVERY_S):
         used_gb = family_gb(process.pid)
         known["peak_memory_gb"] = max(known.get("peak_memory_gb", 0.0), used_gb)
-        if used_gb > limit_gb * (1 + MEMORY_GRACE):
-            raise Ended(Outcome.KILLED_FOR_MEMORY, f"{used_gb:.2f} GB where {limit_gb:g} GB were allowed")
+        if used_gb > allowed_gb * (1 + MEMORY_GRACE):
+            raise Ended(Outcome.KILLED_FOR_MEMORY, f"{phase}: {used_gb:.2f} GB where {allowed_gb:g} GB were allowed")
         if time.perf_counter() > deadline:
-            raise Ended(Outcome.KILLED_FOR_TIME, f"no answer after {limit_s:g} s")
+            raise Ended(Outcome.KILLED_FOR_TIME, f"{phase}: not done after {allowed_s:g} s")
         if process.poll() is not None and not connection.poll():
             raise EOFError
     message = connection.recv()
     if "error" in message:
-        raise Ended(Outcome.FAILED, message["error"])
+        raise Ended(Outcome.FAILED, f"{phase}: {message['error']}")
     if "peak_memory_gb" in message:
         message["peak_memory_gb"] = max(message["peak_memory_gb"], known.get("peak_memory_gb", 0.0))
+    following = message.pop("next")
     known |= message
+    return following
 
 
 def how_it_died(code: int, words: IO[bytes]) -> str:

@@ -27,8 +27,9 @@ class SolverSummary(msgspec.Struct, frozen=True):
         raised an error, crashed or had to be ended from outside.
     mean_s, slowest_s : float or None
         Geometric mean and maximum of the seconds of the cells claimed optimal.
-    capped_mean_s : float
-        Geometric mean of the seconds of all cells, those not claimed optimal counted with their time limit.
+    capped_mean_s : float or None
+        Geometric mean of the seconds of all cells, those not claimed optimal counted with their time limit; None
+        for a solver that gives no bounds.
     mean_gap, worst_gap : float or None
         (total latency - lower bound) / lower bound over the cells that have both.
     mean_excess : float or None
@@ -44,7 +45,7 @@ class SolverSummary(msgspec.Struct, frozen=True):
     failed: int
     mean_s: float | None
     slowest_s: float | None
-    capped_mean_s: float
+    capped_mean_s: float | None
     mean_gap: float | None
     worst_gap: float | None
     mean_excess: float | None
@@ -115,8 +116,7 @@ def summary(group: str, solver: str, records: Sequence[Record], best: dict[str, 
     gaps = [float(record.gap) for record in records if record.gap is not None]
     excess = [r.total_latency / best[r.digest] - 1 for r in records if r.total_latency is not None]
     unsolved = [record.time_limit_s for record in records if not record.optimal]
-    capped = geometric_mean([*times, *unsolved])
-    assert capped is not None
+    bounding = any(record.lower_bound is not None for record in records)
     return SolverSummary(
         group=group,
         solver=solver,
@@ -126,7 +126,7 @@ def summary(group: str, solver: str, records: Sequence[Record], best: dict[str, 
         failed=sum(record.outcome is not Outcome.FINISHED for record in records),
         mean_s=geometric_mean(times),
         slowest_s=max(times, default=None),
-        capped_mean_s=capped,
+        capped_mean_s=geometric_mean([*times, *unsolved]) if bounding else None,
         mean_gap=fmean(gaps) if gaps else None,
         worst_gap=max(gaps, default=None),
         mean_excess=fmean(excess) if excess else None,

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from kvopt.bench.cell import Cell
+from kvopt.bench.cell import END, SOLVE, VERIFY, Cell
 from kvopt.bench.machine import machine
 from kvopt.errors import KvoptError
 from kvopt.model import Instance
@@ -27,38 +27,56 @@ WARM_UP_S = 200.0
 
 
 def warm_up_instance(capacity: int) -> Instance:
-    """A small instance no bound closes at once, with cells as wide as those of a given capacity.
-
-    It makes a solver load or compile all it needs: Numba compiles for each cell width, and that depends on
-    the capacity alone.
-    """
+    """Eight requests that most solvers must search, with a given capacity, which sets how wide kernels' cells are."""
     unit = max(1, capacity // 10)
-    size = 10 * unit
-    rows = [(3 * unit - 1, 1), (3 * unit - 1, 3), (4 * unit - 1, 2), (unit - 1, 5), (6 * unit - 1, 4)]
-    return Instance.from_rows(max(capacity, size), [(s, min(o, size - s), 2) for s, o in rows], name="warm-up")
+    rows = [(3 * unit - 1, 1, 2), (3 * unit - 1, 3, 2), (6 * unit - 1, 4, 2), (unit - 1, 5, 2)]
+    return Instance.from_rows(max(capacity, 10 * unit), rows, name="warm-up")
+
+
+def compiled() -> int:
+    """Number of kernels of kvopt compiled or loaded in this process, counted for each type of arguments."""
+    if "numba" not in sys.modules:
+        return 0
+    from numba.core.registry import CPUDispatcher
+
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("kvopt.")]
+    kernels = {value for module in modules for value in vars(module).values() if isinstance(value, CPUDispatcher)}
+    return sum(len(kernel.signatures) for kernel in kernels)
 
 
 def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
-    """Run a cell and send what is learned, in three messages: fields of `kvopt.bench.cell.Record`."""
+    """Run a cell and send what is learned, each time with the phase that comes next.
+
+    A solve during which something was compiled after all is done again, so that the time kept is that of the
+    solve alone.
+    """
     SOLVERS.setdefault(cell.solver, cell.home)
     began = time.perf_counter()
     load = os.getloadavg()[0]
     small = warm_up_instance(cell.instance.capacity)
     solve(small, cell.solver, time_limit_s=WARM_UP_S, seed=cell.seed, workers=cell.workers)
-    warm_up_s = time.perf_counter() - began
-    send({"warm_up_s": warm_up_s, "load": load, "machine": machine(), "versions": versions()})
+    send({"next": SOLVE, "load": load, "machine": machine(), "versions": versions()})
 
-    monitor = Monitor(
-        cell.instance,
-        time_limit_s=cell.time_limit_s,
-        memory_limit_gb=cell.memory_limit_gb,
-        seed=cell.seed,
-        workers=cell.workers,
-    )
-    result = solve(cell.instance, cell.solver, monitor=monitor)
+    while True:
+        warm_up_s = time.perf_counter() - began
+        known = compiled()
+        monitor = Monitor(
+            cell.instance,
+            time_limit_s=cell.time_limit_s,
+            memory_limit_gb=cell.memory_limit_gb,
+            seed=cell.seed,
+            workers=cell.workers,
+        )
+        result = solve(cell.instance, cell.solver, monitor=monitor)
+        runtime_s = monitor.elapsed_s
+        if compiled() == known:
+            break
+        send({"next": SOLVE})
     send(
         {
-            "runtime_s": monitor.elapsed_s,
+            "next": VERIFY,
+            "warm_up_s": warm_up_s,
+            "runtime_s": runtime_s,
             "status": result.status,
             "total_latency": result.total_latency,
             "lower_bound": result.lower_bound,
@@ -70,7 +88,7 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
     began = time.perf_counter()
     verification = verify(result)
     verify_s = time.perf_counter() - began
-    send({"verdict": verification.verdict, "proved": verification.optimal, "verify_s": verify_s})
+    send({"next": END, "verdict": verification.verdict, "proved": verification.optimal, "verify_s": verify_s})
 
 
 def main(descriptor: int) -> None:
