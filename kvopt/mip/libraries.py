@@ -22,9 +22,9 @@ def refuse_unsafe_order() -> None:
     SolverError
         If highspy is installed and `pulp` or `highspy` was imported before OR-Tools' native code.
     """
-    loaded = list(sys.modules)  # a dict keeps the order of the imports
+    loaded = list(sys.modules)  # in the order in which imports ended
     native = next((k for k, name in enumerate(loaded) if is_native_ortools(name)), len(loaded))
-    first = next((name for name in loaded[:native] if name in ("pulp", "highspy")), None)
+    first = next((name for name in ("pulp", "highspy") if name in loaded[:native]), None)
     if first is None:
         return
     if first == "highspy" or find_spec("highspy") is not None:
