@@ -64,8 +64,14 @@ def run(
     solver.parameters.catch_sigint_signal = False  # interrupts are the monitor's
     if monitor.time_limit_s is not None:
         solver.parameters.max_time_in_seconds = monitor.remaining_s
-    solver.best_bound_callback = lambda bound: monitor.raise_bound(whole_bound(bound) or 0)
     improved = _Improved(variables, monitor, decode)
+
+    def improve_bound(bound: float) -> None:
+        whole = whole_bound(bound)
+        if whole is not None:
+            monitor.raise_bound(whole)
+
+    solver.best_bound_callback = improve_bound
     ended: list[cp_model.CpSolverStatus | BaseException] = []
 
     def work() -> None:
