@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from statistics import fmean
 
 import msgspec
@@ -180,9 +181,11 @@ def contradictions(records: Sequence[Record]) -> list[str]:
         part = [record for record in records if record.instance == instance]
         bounds = [(r.lower_bound, r.solver) for r in part if r.lower_bound is not None]
         values = [(r.total_latency, r.solver) for r in part if r.total_latency is not None]
-        if bounds and values and max(bounds)[0] > min(values)[0]:
-            (bound, claims), (value, finds) = max(bounds), min(values)
-            found.append(f"{instance}: {claims} claims no schedule below {bound}, {finds} has one of {value}")
+        if bounds and values:
+            bound, claims = max(bounds, key=itemgetter(0))
+            value, finds = min(values, key=itemgetter(0))
+            if bound > value:
+                found.append(f"{instance}: {claims} claims no schedule below {bound}, {finds} has one of {value}")
     return found
 
 
