@@ -20,8 +20,10 @@ from kvopt.model import Certificate, Instance, IntArray, exact_sum
 DENOMINATOR = 2**20
 #: Largest denominator of fluid prices, whose drops from round to round (1/volume) are tiny.
 FLUID_DENOMINATOR = 2**40
-#: Rounds beyond this have price zero; keeps instances with remote arrivals within memory.
+#: Later rounds have price zero: a matter of memory, and of time to check for prices that are not convex.
 MAX_ROUNDS = 2**24
+#: The checker refuses prices on more rounds than this unless they are convex.
+MAX_ROUNDS_NOT_CONVEX = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +63,15 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPri
     """
     from kvopt.bounds.ascent import ascend
 
-    rounds = min(priced_horizon(instance.types, instance.capacity), MAX_ROUNDS)
-    prices = ascend(instance.types, instance.capacity, rounds, time_limit_s)
-    return rounded(instance, prices) if prices is not None else fluid(instance, rounds)
+    rounds = min(
+        priced_horizon(instance.types, instance.capacity),
+        MAX_ROUNDS_NOT_CONVEX if instance.has_arrivals else MAX_ROUNDS,
+    )
+    if rounds <= MAX_ROUNDS_NOT_CONVEX:
+        prices = ascend(instance.types, instance.capacity, rounds, time_limit_s)
+        if prices is not None:
+            return rounded(instance, prices)
+    return fluid(instance, rounds)
 
 
 def rounded(instance: Instance, prices: npt.ArrayLike) -> MemoryPrices:
