@@ -19,8 +19,9 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heappop, heappush, nsmallest
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from typing import Any
 
 PROVED = "PROVED"
@@ -30,7 +31,9 @@ NOTHING = "NOTHING"
 
 #: Limits on the prices of a certificate: size of an integer, number of rounds.
 LARGEST = 1 << 62
-MOST_ROUNDS = 1 << 26
+MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
+#: Bits by which convex prices are finer than the prices of a certificate.
+FINER = 32
 
 
 @dataclass(frozen=True)
@@ -199,45 +202,43 @@ def check_prices(problem: Problem, certificate: Mapping[str, Any]) -> int:
     rounds = whole_list(certificate, "rounds", 1)
     if len(drops) != len(rounds) or sum(rounds) > MOST_ROUNDS:
         raise Refusal(f"drops and rounds must be of equal length, and rounds sum to {MOST_ROUNDS} at most")
-    # A finer unit, so that the drops of the convex prices may be rounded down to integers.
-    unit = denominator << 32
-    prices = Prices([drop << 32 for drop in drops], rounds)
+    prices = Prices(drops, rounds)
     if prices.least < 0:
         raise Refusal("a price is negative")
-    convex = Prices(*convex_drops(prices.drops, rounds))
+    # In a finer unit the drops of the convex prices may be rounded down to integers.
+    convex = Prices(*convex_drops([drop << FINER for drop in drops], rounds))
     total = -problem.capacity * prices.sums(0)[0]
     start = 0
     for s, o, a, count in sorted(problem.types, key=lambda kind: (2 * kind[0] + kind[1] + 1) * kind[1]):
-        start, least = least_cost(s, o, a, prices, convex, unit, start)
-        total += count * (least + (o - a) * unit)
-    return -(-total // unit)
+        start, least = least_cost(s, o, a, prices, convex, denominator, start)
+        total += count * (least + (o - a) * denominator)
+    return -(-total // denominator)
 
 
 def least_cost(s: int, o: int, a: int, prices: Prices, convex: Prices, unit: int, guess: int) -> tuple[int, int]:
     """A start that is best for the convex prices, and the least start + priced memory for the true ones.
 
-    Convex prices make the cost convex in the start (its slope is a sum of drops with fixed weights), so starts
-    that could undercut the best cost seen are neighbours of their minimum. The guess only saves time.
+    Convex prices make the cost convex in the start (its slope is a sum of drops with fixed weights), so the
+    starts that could undercut the best one for convex prices lie around it. The guess only saves time.
     """
 
-    def rises(p: int) -> bool:
-        return unit + convex.memory(s, o, p + 1) >= convex.memory(s, o, p)
+    def below(p: int) -> int:
+        return p * (unit << FINER) + convex.memory(s, o, p)
 
-    start = first_true(rises, a, guess)
-    least = start * unit + prices.memory(s, o, start)
-    for direction in (1, -1):
-        p = start + direction
-        while p >= a and p * unit + convex.memory(s, o, p) < least:
-            least = min(least, p * unit + prices.memory(s, o, p))
-            p += direction
-    return start, least
+    best = first_true(lambda p: below(p + 1) >= below(p), a, guess)
+    least = best * unit + prices.memory(s, o, best)
+    if below(best) < least << FINER:
+        first = first_true(lambda p: below(p) < least << FINER, a, best)
+        end = first_true(lambda p: below(p) >= least << FINER, best, best)
+        least = min(least, prices.least_cost(s, o, first, end, unit))
+    return best, least
 
 
 class Prices:
     """Prices of rounds 0, 1, ... that drop by ``drops[i]`` after each of ``rounds[i]`` rounds, down to zero."""
 
     def __init__(self, drops: list[int], rounds: list[int]) -> None:
-        self.drops = drops
+        self.drops, self.rounds = drops, rounds
         self.begin = list(accumulate(rounds, initial=0))
         price = once = twice = self.least = 0
         #: For each segment: drop, and price, sum of prices and sum of these sums in the round after it.
@@ -265,6 +266,26 @@ class Prices:
         once, twice = self.sums(p)
         once_after, twice_after = self.sums(p + o)
         return s * (once - once_after) + twice - twice_after - o * once_after
+
+    @cached_property
+    def table(self) -> tuple[list[int], list[int]]:
+        """`sums` of every round up to the first without a price, as two lists."""
+        if self.begin[-1] > MOST_ROUNDS_NOT_CONVEX:
+            raise Refusal(f"prices that are not convex may cover {MOST_ROUNDS_NOT_CONVEX} rounds at most")
+        falls = chain.from_iterable(map(repeat, reversed(self.drops), reversed(self.rounds)))
+        once = [0, *accumulate(accumulate(falls))]
+        return once[::-1], list(accumulate(once))[::-1]
+
+    def least_cost(self, s: int, o: int, first: int, end: int, unit: int) -> int:
+        """Minimum of start + priced memory over the starts from `first` to `end` - 1, each one evaluated.
+
+        Starts behind the first round without a price are left out: that one is better.
+        """
+        once, twice = self.table
+        now, after = slice(first, end), slice(first + o, end + o)
+        completions = chain(once[after], repeat(0)), chain(twice[after], repeat(0))
+        runs = zip(range(first, end), once[now], twice[now], *completions, strict=False)
+        return min(p * unit + s * (x - y) + u - v - o * y for p, x, u, y, v in runs)
 
 
 def convex_drops(drops: list[int], rounds: list[int]) -> tuple[list[int], list[int]]:
@@ -314,7 +335,7 @@ def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
         tokens = sum((s + o - i) * cost for i, cost in enumerate(cheapest))
         moment = s * o * (o - 1) // 2 + (o - 1) * o * (o + 1) // 3
         total += count * (tokens + denominator * (volume * (o - a) - moment)) // volume
-    return -(-total // denominator)
+    return max(-(-total // denominator), sum(problem.output))
 
 
 # ---------------------------------------------------------------- the search certificate
@@ -744,7 +765,7 @@ def whole_list(certificate: Mapping[str, Any], key: str, least: int) -> list[int
 def check_certificate(problem: Problem, certificate: Mapping[str, Any]) -> int:
     """The lower bound that a certificate proves; raises Refusal when it proves none."""
     kind = certificate.get("kind")
-    if kind not in CHECKS:
+    if not isinstance(kind, str) or kind not in CHECKS:
         raise Refusal(f"unknown certificate kind {kind!r}")
     return CHECKS[kind](problem, certificate)
 
