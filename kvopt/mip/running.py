@@ -157,6 +157,8 @@ def conclude(
     bound = whole_bound(claim.bound)
     if bound is not None:
         monitor.raise_bound(bound)
+    if monitor.time_limit_s is not None and monitor.stop_reason is None and not monitor.gap_reached:
+        statistics["stopped_by"] = "time limit"  # the solver's clock was a little ahead of the monitor's
     return Answer(monitor.bound, statistics=statistics | {"solver_status": claim.status, **claim.statistics})
 
 
