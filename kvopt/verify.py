@@ -15,7 +15,6 @@ import hashlib
 import json
 import sys
 import zlib
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -207,7 +206,7 @@ def check_prices(problem: Problem, certificate: Mapping[str, Any]) -> int:
         raise Refusal("a price is negative")
     # In a finer unit the drops of the convex prices may be rounded down to integers.
     convex = Prices(*convex_drops([drop << FINER for drop in drops], rounds))
-    total = -problem.capacity * prices.sums(0)[0]
+    total = -problem.capacity * prices.sums(0)[1]
     start = 0
     for s, o, a, count in sorted(problem.types, key=lambda kind: (2 * kind[0] + kind[1] + 1) * kind[1]):
         start, least = least_cost(s, o, a, prices, convex, denominator, start)
@@ -225,7 +224,7 @@ def least_cost(s: int, o: int, a: int, prices: Prices, convex: Prices, unit: int
     def below(p: int) -> int:
         return p * (unit << FINER) + convex.memory(s, o, p)
 
-    best = first_true(lambda p: below(p + 1) >= below(p), a, guess)
+    best = first_true(lambda p: (unit << FINER) + convex.rise(s, o, p) >= 0, a, guess)
     least = best * unit + prices.memory(s, o, best)
     if below(best) < least << FINER:
         first = first_true(lambda p: below(p) < least << FINER, a, best)
@@ -245,31 +244,41 @@ class Prices:
         self.segments = [(0, 0, 0, 0)]
         for drop, length in zip(reversed(drops), reversed(rounds), strict=True):
             self.segments.append((drop, price, once, twice))
-            once, twice = self.ahead(-1, length)
-            price += drop * length
+            price, once, twice = self.ahead(-1, length)
             self.least = min(self.least, price)
         self.segments.reverse()
 
-    def ahead(self, segment: int, left: int) -> tuple[int, int]:
+    def ahead(self, segment: int, left: int) -> tuple[int, int, int]:
         """`sums` at the round in which `left` rounds of the segment are left."""
         drop, price, once, twice = self.segments[segment]
         pairs = left * (left + 1) // 2
-        return once + price * left + drop * pairs, twice + once * left + price * pairs + drop * pairs * (left + 2) // 3
+        triples = pairs * (left + 2) // 3
+        return (
+            price + drop * left,
+            once + price * left + drop * pairs,
+            twice + once * left + price * pairs + drop * triples,
+        )
 
-    def sums(self, t: int) -> tuple[int, int]:
-        """Sum of the prices from round t on, and the sum of these sums from t on."""
+    def sums(self, t: int) -> tuple[int, int, int]:
+        """Price of round t, sum of the prices from t on, and sum of these sums from t on."""
         i = bisect_right(self.begin, t)
-        return self.ahead(i - 1, self.begin[i] - t) if i < len(self.begin) else (0, 0)
+        return self.ahead(i - 1, self.begin[i] - t) if i < len(self.begin) else (0, 0, 0)
 
     def memory(self, s: int, o: int, p: int) -> int:
         """Price of the memory of a run from round p: s + j tokens in its j-th round."""
-        once, twice = self.sums(p)
-        once_after, twice_after = self.sums(p + o)
+        _, once, twice = self.sums(p)
+        _, once_after, twice_after = self.sums(p + o)
         return s * (once - once_after) + twice - twice_after - o * once_after
+
+    def rise(self, s: int, o: int, p: int) -> int:
+        """``memory(s, o, p + 1) - memory(s, o, p)``: one token less in each round but s + o in a new last one."""
+        price, once, _ = self.sums(p)
+        price_after, once_after, _ = self.sums(p + o)
+        return (s + o) * price_after - s * price - (once - once_after)
 
     @cached_property
     def table(self) -> tuple[list[int], list[int]]:
-        """`sums` of every round up to the first without a price, as two lists."""
+        """The two sums of every round up to the first without a price, as lists."""
         if self.begin[-1] > MOST_ROUNDS_NOT_CONVEX:
             raise Refusal(f"prices that are not convex may cover {MOST_ROUNDS_NOT_CONVEX} rounds at most")
         falls = chain.from_iterable(map(repeat, reversed(self.drops), reversed(self.rounds)))
@@ -499,7 +508,7 @@ class Replay:
         if self.relaxation is not None:
             left = sum(label[1])
             relaxed = self.denominator * (label[3] + left * (label[2] - label[8]))
-            best = max(best, relaxed + self.relaxation.cost[left][label[7]] + label[9] + self.offset)
+            best = max(best, relaxed + self.relaxation.cost(left, label[7]) + label[9] + self.offset)
         return -((self.offset - best) // self.denominator)
 
     def fits(self, window: int, k: int, x: int) -> bool:
@@ -555,9 +564,10 @@ class Replay:
                     continue
                 relaxed = (0, r, 0)
                 if self.relaxation is not None:
-                    relaxed = self.relaxation.after(node, lag + w, k, r, gain)
-                    bound = self.denominator * (child_latency + left * relaxed[1]) + relaxed[2] + self.offset
-                    if bound + self.relaxation.cost[left][relaxed[0]] > self.limit:
+                    reached, when = self.relaxation.follow(node, lag + w, k, r)
+                    relaxed = (reached, when, gain - self.relaxation.reward[k])
+                    bound = self.denominator * (child_latency + left * when) + relaxed[2] + self.offset
+                    if bound + self.relaxation.cost(left, reached) > self.limit:
                         continue
                 rest = (*remaining[:k], remaining[k] - 1, *remaining[k + 1 :])
                 if child_cost + self.future(rest, r) > self.limit:
@@ -632,85 +642,98 @@ class Replay:
 class Relaxation:
     """Costs to go when all that is remembered is the memory profile and how many requests are still to start.
 
-    Requests of a class run with the class's least prompt and output, and any number of them may start. Node 0
-    is the empty worker. A start of class k after w rounds in node c, with w at most ``busy[c]``, is arc
-    ``first[c] + w * classes + k``; ``target`` is -1 where it does not fit, else the profile it leads to, once
-    moved on by ``move`` rounds, to the first round in which some class fits.
+    Requests of a class run with the class's least prompt and output, and any number of them may start. A node
+    is a profile packed into an integer, 0 the empty worker. Costs are found on demand and kept.
     """
 
     def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int]) -> None:
         members = [[k for k, c in enumerate(class_of) if c == of] for of in range(len(multipliers))]
-        self.prompt = [min(replay.prompt[k] for k in of) for of in members]
-        self.output = [min(replay.output[k] for k in of) for of in members]
-        self.class_of, self.classes = class_of, range(len(members))
+        output = [min(replay.output[k] for k in of) for of in members]
+        self.bits, self.scale, self.class_of = replay.bits, replay.denominator, class_of
         self.reward = [
-            multipliers[c] + replay.denominator * (replay.output[k] - self.output[c] - replay.arrival[k])
+            multipliers[c] + self.scale * (replay.output[k] - output[c] - replay.arrival[k])
             for k, c in enumerate(class_of)
         ]
-        self.first: list[int] = []
-        self.busy: list[int] = []
-        self.target, self.move = array("q"), array("q")
-        self.build(replay.capacity, replay.bits)
-        starts = [replay.denominator * o - m for o, m in zip(self.output, multipliers, strict=True)]
-        self.cost = [[0] * len(self.busy)]
-        for j in range(1, sum(replay.count) + 1):
-            self.cost.append(self.one_more(j, replay.denominator, starts))
+        self.shapes = []
+        for of, o, multiplier in zip(members, output, multipliers, strict=True):
+            s = min(replay.prompt[k] for k in of)
+            guard = sum(1 << (self.bits * j + self.bits - 1) for j in range(o))
+            room = guard + sum((replay.capacity - s - j - 1) << (self.bits * j) for j in range(o))
+            demand = sum((s + j + 1) << (self.bits * j) for j in range(o))
+            self.shapes.append((room, guard, (1 << (self.bits * o)) - 1, demand, self.scale * o - multiplier))
+        #: For each node, by rounds waited, the starts: class, cost, rounds to the next node, next node.
+        self.ways: dict[int, list[list[tuple[int, int, int, int]]]] = {}
+        requests = sum(replay.count)
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * requests + 1000))
+        self.known: list[dict[int, int]] = [{} for _ in range(requests + 1)]
+        #: For each j: least cost of j starts from the empty worker, and of the j - 1 after a start of each class.
+        self.empty, self.after_start = [0], [[0] * len(members)]
+        for j in range(1, requests + 1):
+            ahead = [self.scale * move * (j - 1) + self.cost(j - 1, node) for _, _, move, node in self.starts(0, 0)]
+            self.after_start.append(ahead)
+            self.empty.append(min(rest + way[1] for rest, way in zip(ahead, self.starts(0, 0), strict=True)))
 
-    def build(self, capacity: int, bits: int) -> None:
-        """All profiles that starts of the classes can make, each packed into an integer."""
-        shapes = []
-        for s, o in zip(self.prompt, self.output, strict=True):
-            guard = sum(1 << (bits * j + bits - 1) for j in range(o))
-            room = guard + sum((capacity - s - j - 1) << (bits * j) for j in range(o))
-            shapes.append((room, guard, (1 << (bits * o)) - 1, sum((s + j + 1) << (bits * j) for j in range(o))))
-        node_of, profiles = {0: 0}, [0]
-        for profile in profiles:
-            self.first.append(len(self.target))
-            busy = -(-profile.bit_length() // bits)
-            self.busy.append(busy)
-            for w in range(busy + 1):
-                ahead = profile >> (bits * w)
-                for room, guard, mask, demand in shapes:
-                    if (room - (ahead & mask)) & guard != guard:
-                        self.target.append(-1)
-                        self.move.append(0)
-                        continue
-                    after, move = ahead + demand, 0
-                    while not any((room - (after & mask)) & guard == guard for room, guard, mask, _ in shapes):
-                        after >>= bits
+    def cost(self, j: int, node: int) -> int:
+        """Least cost of j more starts from a node: a round of waiting costs 1 for each start to come.
+
+        A start and what follows it cost no less than after the same start on an empty worker, and j starts no
+        less than from an empty worker, however long one waits: ways that cannot beat the best are passed over.
+        """
+        if j == 0:
+            return 0
+        best = self.known[j].get(node)
+        if best is not None:
+            return best
+        best, scale, before, least = NEVER, self.scale, self.known[j - 1], self.after_start[j]
+        for wait in range(-(-node.bit_length() // self.bits) + 1):
+            waited = scale * wait * j
+            if waited + self.empty[j] >= best:
+                break
+            for c, start, move, reached in self.starts(node, wait):
+                value = waited + start
+                if value + least[c] < best:
+                    value += scale * move * (j - 1)
+                    rest = before.get(reached)
+                    if rest is None:
+                        rest = self.cost(j - 1, reached)
+                    if value + rest < best:
+                        best = value + rest
+        self.known[j][node] = best
+        return best
+
+    def starts(self, node: int, wait: int) -> list[tuple[int, int, int, int]]:
+        """Starts `wait` rounds after a node: class, cost, rounds to the next node, next node.
+
+        The next node is the profile with the start, moved on to the first round in which some class fits.
+        """
+        ways = self.ways.setdefault(node, [])
+        while len(ways) <= wait:
+            ahead = node >> (self.bits * len(ways))
+            found = []
+            for c, (room, guard, mask, demand, cost) in enumerate(self.shapes):
+                if (room - (ahead & mask)) & guard == guard:
+                    profile, move = ahead + demand, 0
+                    while not self.startable(profile):
+                        profile >>= self.bits
                         move += 1
-                    if after not in node_of:
-                        node_of[after] = len(profiles)
-                        profiles.append(after)
-                    self.target.append(node_of[after])
-                    self.move.append(move)
+                    found.append((c, cost, move, profile))
+            ways.append(found)
+        return ways[wait]
 
-    def one_more(self, j: int, scale: int, starts: list[int]) -> list[int]:
-        """Least cost of j starts from every profile: a round of waiting costs 1 for each start to come."""
-        before, target, move = self.cost[-1], self.target, self.move
-        floor = min(starts) + min(before)
-        result = []
-        for arc, busy in zip(self.first, self.busy, strict=True):
-            best = NEVER
-            for wait in range(0, scale * j * (busy + 1), scale * j):
-                if wait + floor >= best:
-                    break
-                for start in starts:
-                    node = target[arc]
-                    if node >= 0:
-                        value = wait + start + before[node]
-                        if move[arc]:
-                            value += scale * move[arc] * (j - 1)
-                        if value < best:
-                            best = value
-                    arc += 1
-            result.append(best)
-        return result
+    def startable(self, profile: int) -> bool:
+        """Whether some class fits now."""
+        for room, guard, mask, _, _ in self.shapes:
+            if (room - (profile & mask)) & guard == guard:
+                return True
+        return False
 
-    def after(self, node: int, wait: int, k: int, r: int, gain: int) -> tuple[int, int, int]:
-        """Node, its round and the reward left when a request of type k starts in round r, `wait` after the node."""
-        arc = self.first[node] + min(wait, self.busy[node]) * len(self.classes) + self.class_of[k]
-        return self.target[arc], r + self.move[arc], gain - self.reward[k]
+    def follow(self, node: int, wait: int, k: int, r: int) -> tuple[int, int]:
+        """Node and its round after a start of type k in round r, `wait` rounds after the given node."""
+        wait = min(wait, -(-node.bit_length() // self.bits))
+        for c, _, move, reached in self.starts(node, wait):
+            if c == self.class_of[k]:
+                return reached, r + move
+        raise Refusal("a start fits, but not its relaxation")  # impossible: shapes are never larger
 
 
 def unzigzag(number: int) -> int:

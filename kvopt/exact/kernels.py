@@ -81,6 +81,7 @@ def gap_runs(window, rem, time, room, output, arrival, kind, at):
 
 @njit(cache=True, nogil=True)
 def expand(
+    halt,
     lo,
     hi,
     window,
@@ -160,7 +161,7 @@ def expand(
         classes = class_of.max() + 1
     offset = price_sum[horizon] * capacity
     for i in range(lo, hi):
-        if made + kinds * (width + 1) > room_for:
+        if made + kinds * (width + 1) > room_for or halt[0]:
             return i, made
         t = time[i]
         for u in range(2 * width):
@@ -409,7 +410,7 @@ def within(better, busy, d, worse, bits, guard):
 
 
 @njit(cache=True, nogil=True)
-def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arrival, bits, killer, shift):
+def dominate(halt, lo, hi, order, begin, profile, value, time, mark, left, last_arrival, bits, killer, shift):
     """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
 
     Child A removes child B of the same bucket if, after A has waited d >= 0 rounds, it has cost no more than
@@ -450,6 +451,8 @@ def dominate(lo, hi, order, begin, profile, value, time, mark, left, last_arriva
         alive = 0
         due = last_arrival[b]
         for c in sorted_members:
+            if halt[0]:
+                return
             busy = pack(profile[c], bits, words, candidate)
             t_c = time[c]
             needed = min(t_c, due)
@@ -513,7 +516,7 @@ def child_windows(kept, parent, kind, start, time, parent_window, parent_time, d
 
 
 @njit(cache=True, nogil=True)
-def closure(prompt, output, capacity, max_arcs):
+def closure(halt, prompt, output, capacity, max_arcs):
     """All memory profiles reachable by starts of any classes, and their arcs (see `ProfileGraph`)."""
     kinds = prompt.shape[0]
     width = np.int64(output.max())
@@ -536,7 +539,7 @@ def closure(prompt, output, capacity, max_arcs):
             cells[u] = profile[at, u]
         first[at] = arcs
         needed = (busy[at] + 1) * kinds
-        if arcs + needed > max_arcs:
+        if arcs + needed > max_arcs or halt[0]:
             complete = False
             break
         while arcs + needed > target.shape[0]:
@@ -626,8 +629,10 @@ def room_for(cells, at, prompt, output, capacity):
 def sweep(cost, j, lo, hi, scale, start_cost, first, busy, target, move):
     """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
     kinds = start_cost.shape[0]
-    # No start leads below this: once waiting alone makes up for the difference, stop.
-    floor = start_cost.min() + cost[j - 1].min()
+    # From the empty worker j starts cost no more than from any other: once waiting makes up for that, stop.
+    floor = np.int64(2**62)
+    for k in range(kinds):
+        floor = min(floor, start_cost[k] + scale * move[k] * (j - 1) + cost[j - 1, target[k]])
     for c in range(lo, hi):
         best = np.int64(2**62)
         arc = first[c]

@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from kvopt.exact import kernels
+from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 
@@ -125,14 +126,15 @@ def classes_of(instance: Instance, number: int) -> IntArray:
     return class_of
 
 
-def profile_graph(instance: Instance, class_of: IntArray, effort: Effort) -> ProfileGraph | None:
+def profile_graph(instance: Instance, class_of: IntArray, effort: Effort, watch: Watch) -> ProfileGraph | None:
     """The graph of all profiles that starts of the classes can make; None when it is larger than `effort`."""
     types = instance.types
     number = int(class_of.max()) + 1
     prompt = np.array([types.prompt[class_of == c].min() for c in range(number)])
     output = np.array([types.output[class_of == c].min() for c in range(number)])
     arcs = min(effort.arcs, effort.work // instance.n)
-    busy, first, target, move, complete = kernels.closure(prompt, output, instance.capacity, arcs)
+    (graph,) = watch.run(kernels.closure, [(watch.halt, prompt, output, instance.capacity, arcs)])
+    busy, first, target, move, complete = graph
     if not complete:
         return None
     return ProfileGraph(prompt, output, first, busy, target, move)
@@ -157,7 +159,7 @@ def relax(
     """
     if int(instance.output.max()) > MAX_OUTPUT or instance.capacity > np.iinfo(np.int16).max:
         return None
-    found = finest_graph(instance, effort, monitor)
+    found = finest_graph(instance, effort, Watch(monitor))
     if found is None:
         return None
     class_of, graph = found
@@ -192,19 +194,19 @@ def relax(
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
 
 
-def finest_graph(instance: Instance, effort: Effort, monitor: Monitor) -> tuple[IntArray, ProfileGraph] | None:
+def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:
     """Classes and graph with as many classes as `effort` allows: all types if they are few."""
     kinds = len(instance.types)
     if kinds <= ALL_TYPES:
         class_of = np.arange(kinds)
-        graph = profile_graph(instance, class_of, effort)
+        graph = profile_graph(instance, class_of, effort, watch)
         if graph is not None:
             return class_of, graph
     found = None
     for number in range(1, min(kinds, MAX_CLASSES) + 1):
         class_of = classes_of(instance, number)
-        graph = profile_graph(instance, class_of, effort)
-        if graph is None or monitor.stopped:
+        graph = profile_graph(instance, class_of, effort, watch)
+        if graph is None:
             break
         found = class_of, graph
     return found

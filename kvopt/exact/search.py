@@ -6,8 +6,6 @@ dynamic programme and proves its rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -17,11 +15,15 @@ from kvopt.bounds.prices import MemoryPrices
 from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
 from kvopt.exact.relaxation import Relaxation, arcs_of
+from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 
 #: Parents expanded in one kernel call, and rows of the array the call fills.
 PARENTS_PER_CALL, ROWS_PER_CALL = 4096, 1 << 17
+
+#: Below this many labels a layer is not worth threads.
+SHARED_LABELS = 1_000
 
 #: Fields of a child besides its profile, in the order of the kernel's output arguments.
 CHILD_FIELDS = {
@@ -136,6 +138,7 @@ class Search:
         self.monitor = monitor
         self.prices = prices
         self.relaxation: Relaxation | None = None
+        self.watch = Watch(monitor)
         types = instance.types
         if instance.n > np.iinfo(np.uint16).max:
             raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
@@ -249,12 +252,13 @@ class Search:
         for depth in range(self.instance.n):
             left = self.instance.n - depth - 1
             children = self._expand(layer, left, limit)
-            if children is None or (budget is not None and generated > budget):
+            if children is not None:
+                profile, columns = children
+                generated += len(profile)
+                killer, shift = self._dominance(profile, columns, left, layer)
+            if children is None or self.watch.halted or (budget is not None and generated > budget):
                 open_bound = self.ceiling(int(layer.bound.min()))
                 return Pass(False, min(best, open_bound), cut, depth, generated, kept_labels, proofs)
-            profile, columns = children
-            generated += len(profile)
-            killer, shift = self._dominance(profile, columns, left, layer)
             survivors = np.flatnonzero(killer < 0)
             if beam is not None and len(survivors) > beam:
                 cut = True
@@ -278,33 +282,25 @@ class Search:
     def _expand(self, layer: Layer, left: int, limit: int) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
         """All children of a layer in order of generation, or None when the monitor stopped it."""
         ranges = [(lo, min(lo + PARENTS_PER_CALL, len(layer))) for lo in range(0, len(layer), PARENTS_PER_CALL)]
-        parts: list[list[np.ndarray]] = []
-
-        def work(bounds: tuple[int, int]) -> list[list[np.ndarray]] | None:
-            return None if self.monitor.stopped else list(self._expand_range(layer, *bounds, left, limit))
-
-        if len(ranges) == 1 or self.monitor.workers == 1:
-            results: Iterator[list[list[np.ndarray]] | None] = map(work, ranges)
-            parts = self._collect(results)
+        if len(layer) < SHARED_LABELS:
+            results = [self._expand_range(layer, *bounds, left, limit) for bounds in ranges]
         else:
-            with ThreadPoolExecutor(self.monitor.workers) as pool:
-                parts = self._collect(pool.map(work, ranges))
-        if self.monitor.stopped:
+            results = self.watch.run(self._expand_range, [(layer, *bounds, left, limit) for bounds in ranges])
+        if self.watch.halted or self.monitor.stopped:
             return None
+        parts = [part for result in results for part in result]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return columns[0], dict(zip(CHILD_FIELDS, columns[1:], strict=True))
 
-    @staticmethod
-    def _collect(results: Iterator[list[list[np.ndarray]] | None]) -> list[list[np.ndarray]]:
-        return [part for result in results if result is not None for part in result]
-
-    def _expand_range(self, layer: Layer, lo: int, hi: int, left: int, limit: int) -> Iterator[list[np.ndarray]]:
+    def _expand_range(self, layer: Layer, lo: int, hi: int, left: int, limit: int) -> list[list[np.ndarray]]:
         types = self.instance.types
+        parts: list[list[np.ndarray]] = []
         rows = max(ROWS_PER_CALL, len(types) * (self.width + 1))
         while True:
             out: list[np.ndarray] = [np.empty((rows, self.width), dtype=self.cell)]
             out += [np.empty(rows, dtype=kind) for kind in CHILD_FIELDS.values()]
             lo, made = kernels.expand(  # type: ignore[call-arg]
+                self.watch.halt,
                 lo,
                 hi,
                 layer.window,
@@ -336,9 +332,9 @@ class Search:
                 layer.gain,
                 *out,
             )
-            yield [column[:made].copy() for column in out]
-            if lo >= hi or self.monitor.stopped:
-                return
+            parts.append([column[:made].copy() for column in out])
+            if lo >= hi or self.watch.halted:
+                return parts
 
     def _relaxation_arguments(self, left: int) -> tuple[object, ...]:
         relaxation = self.relaxation
@@ -367,27 +363,14 @@ class Search:
         order, begin = kernels.by_bucket(bucket, buckets)
         latest = kernels.latest_arrivals(first, *origin, self.instance.types.arrival)
 
-        def work(bounds: tuple[int, int]) -> None:
-            kernels.dominate(
-                *bounds,
-                order,
-                begin,
-                profile,
-                columns["value"],
-                columns["time"],
-                columns["mark"],
-                left,
-                latest,
-                8 * profile.itemsize,
-                killer,
-                shift,
-            )
-
-        if self.monitor.workers == 1 or size < 1000:
-            work((0, buckets))
+        columns_read = [columns[name] for name in ("value", "time", "mark")]
+        bits = 8 * profile.itemsize
+        arguments = (order, begin, profile, *columns_read, left, latest, bits, killer, shift)
+        if size < SHARED_LABELS:
+            kernels.dominate(self.watch.halt, 0, buckets, *arguments)
         else:
-            with ThreadPoolExecutor(self.monitor.workers) as pool:
-                list(pool.map(work, even_ranges(begin, 16 * self.monitor.workers)))
+            pieces = even_ranges(begin, 16 * self.monitor.workers)
+            self.watch.run(kernels.dominate, [(self.watch.halt, lo, hi, *arguments) for lo, hi in pieces])
         return killer, shift
 
     def _next_layer(self, layer: Layer, columns: dict[str, np.ndarray], survivors: np.ndarray) -> Layer:
