@@ -77,6 +77,7 @@ def test_target_gap_is_the_gap_of_the_result(solver: str) -> None:
     result = solve(instance, solver, time_limit_s=30, target_gap=0.15)
     assert "stopped_by" not in result.statistics
     assert result.gap <= 0.15
+    assert result.lower_bound <= solve(instance, "cp-sat-starts").lower_bound <= result.total_latency
 
 
 def test_one_worker_and_a_seed_reproduce_the_schedule() -> None:

@@ -105,8 +105,8 @@ def run(problem: pulp.LpProblem, variables: list[pulp.LpVariable], warm: bool, m
         status, values, _, _, _, ending = solver.readsol_MPS(solution, problem, columns, names, rows)
     # PuLP's `status` says optimal at a time limit too; and where there is no solution, the values are the relaxation's.
     name = pulp.LpSolution[ending].lower()
-    if status == pulp.LpStatusInfeasible:
-        raise refuse("CBC", name)
+    if status == pulp.LpStatusInfeasible and not monitor.stopped:
+        raise refuse("CBC", name)  # out of time in its preprocessing, it says infeasible too
     if ending not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         return Claim(name, None, bound_in(text))
     found = np.array([values[variable.name] for variable in variables])
