@@ -271,7 +271,7 @@ class Prices:
         return s * (once - once_after) + twice - twice_after - o * once_after
 
     def rise(self, s: int, o: int, p: int) -> int:
-        """``memory(s, o, p + 1) - memory(s, o, p)``: one token less in each round but s + o in a new last one."""
+        """``memory(s, o, p + 1) - memory(s, o, p)``: round p is left, s + o tokens are new, the others are one less."""
         price, once, _ = self.sums(p)
         price_after, once_after, _ = self.sums(p + o)
         return (s + o) * price_after - s * price - (once - once_after)
