@@ -273,6 +273,11 @@ def test_speed_ups() -> None:
     assert (best.both, best.reference_only, best.other_only) == (2, 1, 0)
     assert best.ratio == pytest.approx((10 * 90) ** 0.5)
     assert (best.least, best.largest) == (pytest.approx(10), pytest.approx(90))
+    assert (best.hard, best.hard_ratio) == (2, pytest.approx(30))
+    easy = speed_ups([*records(), record("a3", "dp", 0.9), record("a3", "scip", 0.3)], "dp")
+    found = {(s.group, s.other): s for s in easy}
+    assert found[ALL, "scip"].both == 2
+    assert (found[ALL, "scip"].hard, found[ALL, "scip"].hard_ratio) == (1, pytest.approx(10))
     assert found["group b", "cp-sat"].ratio is None
     assert (ALL, "mc-sf") not in found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kvopt.bench.cell import Record
 from kvopt.bench.log import csv_bytes
-from kvopt.bench.summary import SolverSummary, SpeedUp, distinct, profile_times, speed_ups, summarise
+from kvopt.bench.summary import HARD_S, SolverSummary, SpeedUp, distinct, profile_times, speed_ups, summarise
 from kvopt.bench.tables import Table, latex_text
 from kvopt.io.files import write_bytes
 
@@ -51,7 +51,18 @@ def solver_table(suite: str, summaries: Sequence[SolverSummary]) -> Table:
 def speed_table(suite: str, comparisons: Sequence[SpeedUp]) -> Table:
     """How many times faster the reference is."""
     reference = comparisons[0].reference
-    header = ("group", "against", "both solve", "speed-up", "least", "largest", f"{reference} only", "other only")
+    header = (
+        "group",
+        "against",
+        "both solve",
+        "speed-up",
+        "least",
+        "largest",
+        f">= {HARD_S:g} s",
+        "speed-up there",
+        f"{reference} only",
+        "other only",
+    )
     rows = [
         (
             c.group,
@@ -60,6 +71,8 @@ def speed_table(suite: str, comparisons: Sequence[SpeedUp]) -> Table:
             figure(c.ratio),
             figure(c.least),
             figure(c.largest),
+            str(c.hard),
+            figure(c.hard_ratio),
             str(c.reference_only),
             str(c.other_only),
         )

@@ -14,6 +14,8 @@ from kvopt.verify import REFUSED
 
 #: General-purpose solvers: the best of them on each instance is what a special method is measured against.
 GENERAL = ("cp-sat", "highs", "scip")
+#: Seconds below which an instance says little about a method: start-up weighs as much as search.
+HARD_S = 1.0
 #: Group under which all records are summed up.
 ALL = "all"
 
@@ -63,6 +65,10 @@ class SpeedUp(msgspec.Struct, frozen=True):
         Instances (with each seed) claimed optimal by both, by one only.
     ratio, least, largest : float or None
         Geometric mean and range of seconds of the other over seconds of the reference; None if `both` is 0.
+    hard : int
+        Those of `both` that took one of the two at least `HARD_S`.
+    hard_ratio : float or None
+        Geometric mean over these.
     """
 
     group: str
@@ -74,6 +80,8 @@ class SpeedUp(msgspec.Struct, frozen=True):
     ratio: float | None
     least: float | None
     largest: float | None
+    hard: int
+    hard_ratio: float | None
 
 
 def distinct(values: Iterable[str]) -> list[str]:
@@ -150,7 +158,10 @@ def speed_up(group: str, records: Sequence[Record], reference: str, name: str, m
     """The reference against the fastest of `members` on each instance and seed."""
     ours = solved_in(records, (reference,))
     theirs = solved_in(records, members)
-    ratios = [theirs[key] / ours[key] for key in ours.keys() & theirs.keys()]
+    keys = ours.keys() & theirs.keys()
+    ratios = [theirs[key] / ours[key] for key in keys]
+    # By the slower of the two, so that the choice favours neither (Achterberg and Wunderling, 2013).
+    hard = [theirs[key] / ours[key] for key in keys if max(theirs[key], ours[key]) >= HARD_S]
     return SpeedUp(
         group=group,
         reference=reference,
@@ -161,6 +172,8 @@ def speed_up(group: str, records: Sequence[Record], reference: str, name: str, m
         ratio=geometric_mean(ratios),
         least=min(ratios, default=None),
         largest=max(ratios, default=None),
+        hard=len(hard),
+        hard_ratio=geometric_mean(hard),
     )
 
 
