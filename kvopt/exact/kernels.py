@@ -27,39 +27,63 @@ def fits(cells, at, room, width):
 
 
 @njit(cache=True, nogil=True)
-def remaining_cost(rem, parent, started, t, horizon, scale, least_cost, prompt_free, arrival):
-    """Sum over the remaining requests of their least priced cost from round t on.
+def least_start(k, t, horizon, scale, least_cost, free, arrival):
+    """Least priced cost of a start of type k from round t on; beyond the priced horizon its latency alone.
 
-    `rem[parent]` less one request of type `started` (none for -1); beyond the priced horizon the cost of a
-    start is its latency alone. `prompt_free[k]` is ``output - arrival``.
+    `free[k]` is ``output - arrival``.
     """
+    if t < horizon:
+        return least_cost[t, k]
+    return scale * (max(t, arrival[k]) + free[k])
+
+
+@njit(cache=True, nogil=True)
+def all_ahead(rem, i, present, there, t, horizon, scale, least_cost, free, arrival):
+    """Sum over the remaining requests of label i of their least priced cost from round t on."""
     total = np.int64(0)
-    for k in range(rem.shape[1]):
-        count = np.int64(rem[parent, k])
-        if k == started:
-            count -= 1
-        if count > 0:
-            if t < horizon:
-                total += count * least_cost[t, k]
-            else:
-                total += count * scale * (max(t, arrival[k]) + prompt_free[k])
+    for place in range(there):
+        k = present[place]
+        total += np.int64(rem[i, k]) * least_start(k, t, horizon, scale, least_cost, free, arrival)
     return total
 
 
 @njit(cache=True, nogil=True)
-def last_wait(cells, rem, i, t, width, room, output, arrival):
+def easiest(rem, i, without, output, arrival, chosen):
+    """The remaining types that no other remaining type makes superfluous in questions of "does any fit?".
+
+    Of label i's types, less one request of type `without` (none for -1): those for which no other has at most
+    their prompt, output and arrival. Types are sorted by prompt, so a better one always comes first.
+    """
+    size = 0
+    for k in range(rem.shape[1]):
+        if np.int64(rem[i, k]) - (k == without) <= 0:
+            continue
+        needed = True
+        for j in range(size):
+            other = chosen[j]
+            if output[other] <= output[k] and arrival[other] <= arrival[k]:
+                needed = False
+                break
+        if needed:
+            chosen[size] = k
+            size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def last_wait(cells, chosen, size, t, width, room, output, arrival):
     """Largest w for which the next start may come in round t + w under the gap rule (may be negative).
 
     If a remaining request fits as a whole into rounds that lie before the next start, moving it there
     improves every completion; so the next start is no later than the last round of the earliest such run.
-    Also returns that run: type and start relative to t.
+    Also returns that run: type and start relative to t. It is enough to try the `easiest` types: where a
+    request fits, one with less prompt and output fits into the last rounds of its run.
     """
     best = np.int64(2 * width)
     kind = np.int64(0)
     at = np.int64(0)
-    for k in range(rem.shape[1]):
-        if rem[i, k] == 0:
-            continue
+    for j in range(size):
+        k = chosen[j]
         first = max(1 - output[k], arrival[k] - t)
         for x in range(first, min(width + 1, best - output[k] + 1)):
             if fits(cells, width + x, room[k], width):
@@ -73,10 +97,12 @@ def gap_runs(window, rem, time, room, output, arrival, kind, at):
     """The run behind the gap rule of each label (see `last_wait`), for its proof."""
     width = room.shape[1]
     cells = np.zeros(4 * width, dtype=window.dtype)
+    chosen = np.empty(rem.shape[1], dtype=np.int64)
     for i in range(time.shape[0]):
         for u in range(2 * width):
             cells[u] = window[i, u]
-        _, kind[i], at[i] = last_wait(cells, rem, i, time[i], width, room, output, arrival)
+        size = easiest(rem, i, -1, output, arrival, chosen)
+        _, kind[i], at[i] = last_wait(cells, chosen, size, time[i], width, room, output, arrival)
 
 
 @njit(cache=True, nogil=True)
@@ -149,9 +175,6 @@ def expand(
     width = demand.shape[1]
     kinds = demand.shape[0]
     room_for = out_key.shape[0]
-    latest_arrival = np.int64(0)
-    for k in range(kinds):
-        latest_arrival = max(latest_arrival, arrival[k])
     free = output - arrival
     cells = np.zeros(4 * width, dtype=window.dtype)
     child = np.zeros(4 * width, dtype=window.dtype)
@@ -160,13 +183,28 @@ def expand(
     if relaxed:
         classes = class_of.max() + 1
     offset = price_sum[horizon] * capacity
+    present = np.empty(kinds, dtype=np.int64)
+    chosen = np.empty(kinds, dtype=np.int64)
+    # Easiest types after a start of each type, found when first needed (size -1 until then).
+    chosen_after = np.empty((kinds, kinds), dtype=np.int64)
+    size_after = np.empty(kinds, dtype=np.int64)
+    # Least priced cost of all remaining requests from round t + x on, found when first needed.
+    ahead = np.empty(4 * width, dtype=np.int64)
     for i in range(lo, hi):
         if made + kinds * (width + 1) > room_for or halt[0]:
             return i, made
         t = time[i]
         for u in range(2 * width):
             cells[u] = window[i, u]
-        longest, _, _ = last_wait(cells, rem, i, t, width, room, output, arrival)
+        there = 0
+        for k in range(kinds):
+            size_after[k] = -1
+            if rem[i, k] > 0:
+                present[there] = k
+                there += 1
+        ahead[:] = -1
+        size = easiest(rem, i, -1, output, arrival, chosen)
+        longest, _, _ = last_wait(cells, chosen, size, t, width, room, output, arrival)
         due = deadline[i]
         idle = base[i]
         for w in range(longest + 1):
@@ -180,10 +218,12 @@ def expand(
                     break
                 if r - 1 < horizon:
                     idle += price[r - 1] * (capacity - np.int64(used))
-                if idle + remaining_cost(rem, i, -1, r, horizon, scale, least_cost, free, arrival) > limit:
-                    break
-            for k in range(kinds):
-                if rem[i, k] == 0 or arrival[k] > r or (w == 0 and k < mark[i]):
+            ahead[w] = all_ahead(rem, i, present, there, r, horizon, scale, least_cost, free, arrival)
+            if idle + ahead[w] > limit:
+                break
+            for place in range(there):
+                k = present[place]
+                if arrival[k] > r or (w == 0 and k < mark[i]):
                     continue
                 if not fits(cells, width + w, room[k], width):
                     continue
@@ -233,8 +273,12 @@ def expand(
                     relaxed_bound += child_gain + offset
                     if relaxed_bound > limit:
                         continue
-                if child_base + remaining_cost(rem, i, k, r, horizon, scale, least_cost, free, arrival) > limit:
+                own = least_start(k, r, horizon, scale, least_cost, free, arrival)
+                if child_base + ahead[w] - own > limit:
                     continue
+                if size_after[k] < 0:
+                    size_after[k] = easiest(rem, i, k, output, arrival, chosen_after[k])
+                easy = chosen_after[k]
                 for u in range(2 * width):
                     child[u] = cells[w + u]
                 for u in range(width):
@@ -246,13 +290,21 @@ def expand(
                     now = r + move
                     startable = False
                     waiting = False
-                    for k2 in range(kinds):
-                        if rem[i, k2] - (k2 == k) == 0 or arrival[k2] > now:
-                            continue
-                        waiting = True
-                        if (move > 0 or k2 >= k) and fits(child, width + move, room[k2], width):
-                            startable = True
-                            break
+                    for j in range(size_after[k]):
+                        if arrival[easy[j]] <= now:
+                            waiting = True
+                            if fits(child, width + move, room[easy[j]], width):
+                                startable = True
+                                break
+                    if startable and move == 0:
+                        # In the round of its start only types from k on may follow.
+                        startable = False
+                        for after in range(place, there):
+                            k2 = present[after]
+                            left_of = np.int64(rem[i, k2]) - (k2 == k)
+                            if left_of > 0 and arrival[k2] <= now and fits(child, width, room[k2], width):
+                                startable = True
+                                break
                     if startable:
                         break
                     if move >= width and not waiting:
@@ -266,12 +318,11 @@ def expand(
                     if now < horizon:
                         child_base += price[now] * (capacity - np.int64(used))
                     # Gap rule for runs that end in the round just passed.
-                    for k2 in range(kinds):
-                        if rem[i, k2] - (k2 == k) > 0:
-                            x = move - output[k2] + 1
-                            if r + x >= arrival[k2] and fits(child, width + x, room[k2], width):
-                                dropped = True
-                                break
+                    for j in range(size_after[k]):
+                        x = move - output[easy[j]] + 1
+                        if r + x >= arrival[easy[j]] and fits(child, width + x, room[easy[j]], width):
+                            dropped = True
+                            break
                     if dropped:
                         break
                     move += 1
@@ -281,9 +332,8 @@ def expand(
                 if move >= width:
                     # The worker is empty and nothing has arrived: go on to the next arrival.
                     following = NEVER
-                    for k2 in range(kinds):
-                        if rem[i, k2] - (k2 == k) > 0:
-                            following = min(following, arrival[k2])
+                    for j in range(size_after[k]):
+                        following = min(following, arrival[easy[j]])
                     if following > now:
                         if child_due < following:
                             continue
@@ -294,7 +344,14 @@ def expand(
                 else:
                     for u in range(width):
                         out_profile[made, u] = child[width + move + u]
-                bound = child_base + remaining_cost(rem, i, k, now, horizon, scale, least_cost, free, arrival)
+                x = now - t
+                if x >= 4 * width:
+                    bound = all_ahead(rem, i, present, there, now, horizon, scale, least_cost, free, arrival)
+                else:
+                    if ahead[x] < 0:
+                        ahead[x] = all_ahead(rem, i, present, there, now, horizon, scale, least_cost, free, arrival)
+                    bound = ahead[x]
+                bound += child_base - least_start(k, now, horizon, scale, least_cost, free, arrival)
                 if bound > limit:
                     continue
                 bound = max(bound, relaxed_bound)

@@ -20,7 +20,9 @@ from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 
 #: Parents expanded in one kernel call, and rows of the array the call fills.
-PARENTS_PER_CALL, ROWS_PER_CALL = 4096, 1 << 17
+PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
+#: Kernel calls that are handed to the threads at once.
+BATCH = 16
 
 #: Below this many labels a layer is not worth threads.
 SHARED_LABELS = 1_000
@@ -251,12 +253,13 @@ class Search:
         best = threshold
         for depth in range(self.instance.n):
             left = self.instance.n - depth - 1
-            children = self._expand(layer, left, limit)
+            most = None if budget is None else budget - generated
+            children = self._expand(layer, left, limit, most)
             if children is not None:
                 profile, columns = children
                 generated += len(profile)
                 killer, shift = self._dominance(profile, columns, left, layer)
-            if children is None or self.watch.halted or (budget is not None and generated > budget):
+            if children is None or self.watch.halted:
                 open_bound = self.ceiling(int(layer.bound.min()))
                 return Pass(False, min(best, open_bound), cut, depth, generated, kept_labels, proofs)
             survivors = np.flatnonzero(killer < 0)
@@ -279,16 +282,26 @@ class Search:
             self.monitor.report(layer=depth + 1, of=self.instance.n, labels=len(layer), beam=beam or "unlimited")
         return Pass(not cut, best, cut, len(moves), generated, kept_labels, proofs)
 
-    def _expand(self, layer: Layer, left: int, limit: int) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-        """All children of a layer in order of generation, or None when the monitor stopped it."""
-        ranges = [(lo, min(lo + PARENTS_PER_CALL, len(layer))) for lo in range(0, len(layer), PARENTS_PER_CALL)]
-        if len(layer) < SHARED_LABELS:
-            results = [self._expand_range(layer, *bounds, left, limit) for bounds in ranges]
-        else:
-            results = self.watch.run(self._expand_range, [(layer, *bounds, left, limit) for bounds in ranges])
-        if self.watch.halted or self.monitor.stopped:
-            return None
-        parts = [part for result in results for part in result]
+    def _expand(
+        self, layer: Layer, left: int, limit: int, most: int | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+        """All children of a layer in order of generation; None when stopped, or when there are more than `most`."""
+        parts: list[list[np.ndarray]] = []
+        made = 0
+        step = PARENTS_PER_CALL * BATCH if len(layer) >= SHARED_LABELS else SHARED_LABELS
+        for lo in range(0, len(layer), step):
+            hi = min(lo + step, len(layer))
+            edges = range(lo, hi, PARENTS_PER_CALL)
+            ranges = [(layer, at, min(at + PARENTS_PER_CALL, hi), left, limit) for at in edges]
+            if len(layer) < SHARED_LABELS:
+                results = [self._expand_range(*ranges[0])]
+            else:
+                results = self.watch.run(self._expand_range, ranges)
+            new = [part for result in results for part in result]
+            made += sum(len(part[0]) for part in new)
+            if self.watch.halted or self.monitor.stopped or (most is not None and made > most):
+                return None
+            parts += new
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return columns[0], dict(zip(CHILD_FIELDS, columns[1:], strict=True))
 
