@@ -15,6 +15,7 @@ from strategies import instances
 from kvopt import Instance, Status, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.exact.search import Search
+from kvopt.generate import generate
 from kvopt.monitor import Monitor
 from kvopt.verify import PROVED, verify
 
@@ -132,3 +133,11 @@ def test_kernels_with_bounds_checks(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_layers_of_every_size_are_expanded_whole() -> None:
+    """Layers with several hundred labels are cut into ranges; a range left out would break the proof."""
+    instance = generate("different", requests=12, seed=1)
+    result = solve(instance, "dp")
+    assert result.statistics["labels"] > 5_000
+    assert verify(result).optimal

@@ -294,7 +294,7 @@ class Search:
             edges = range(lo, hi, PARENTS_PER_CALL)
             ranges = [(layer, at, min(at + PARENTS_PER_CALL, hi), left, limit) for at in edges]
             if len(layer) < SHARED_LABELS:
-                results = [self._expand_range(*ranges[0])]
+                results = [self._expand_range(*bounds) for bounds in ranges]
             else:
                 results = self.watch.run(self._expand_range, ranges)
             new = [part for result in results for part in result]
