@@ -1,0 +1,91 @@
+"""``--solver prices``: a certified gap for backlogs of any size, with or without arrivals.
+
+Bound: Lagrangian memory prices (`kvopt.bounds.prices`), certified. Schedules: the list policies, then
+annealing of the start order in a sliding window, guided by the prices, with restarts on all workers.
+
+For any prices the total latency of a schedule is the bound plus each request's regret (its priced cost less
+the least one) plus the priced idle memory; the annealer minimises these two for the part decided so far, so
+local choices know what they cost the rest. docs/large.md has figures.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kvopt.bounds import prices as price_bounds
+from kvopt.bounds.evaluation import least_costs
+from kvopt.exact.watch import Watch
+from kvopt.large import kernels
+from kvopt.model import Instance, IntArray
+from kvopt.monitor import Monitor
+from kvopt.policies import backlog
+from kvopt.solve import Answer
+
+#: Positions of the order that one window anneals, fixes before it slides on, and may fetch from behind.
+WINDOW, COMMIT, REACH = 60, 15, 240
+#: Window steps of the first pass over all windows together; each further pass doubles them.
+FIRST_STEPS = 400_000
+#: Passes without a time limit, for each worker.
+PASSES = 5
+#: First and last temperature (see `kernels.anneal`).
+HOT, COLD = 0.03, 0.001
+#: Longest part of the time limit that goes to the bound.
+BOUND_SHARE, BOUND_LIMIT_S = 0.3, 10.0
+
+
+def solve(instance: Instance, monitor: Monitor) -> Answer:
+    """Best schedule found and the certified price bound, until the target gap, a limit, or the last pass."""
+    for policy in (backlog.solve_fcfs, backlog.solve_mc_sf, backlog.solve_svf):
+        policy(instance, monitor)
+    best_policy = monitor.incumbent
+    limit = BOUND_LIMIT_S if monitor.time_limit_s is None else min(BOUND_LIMIT_S, BOUND_SHARE * monitor.time_limit_s)
+    prices = price_bounds.memory_prices(instance, time_limit_s=limit)
+    bound = price_bounds.certified(instance, prices)
+    monitor.raise_bound(bound.value)
+    passes = anneal(instance, prices, monitor)
+    return Answer(
+        lower_bound=bound.value,
+        certificate=bound.certificate,
+        statistics={"best_policy": best_policy, "passes": passes},
+    )
+
+
+def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monitor) -> int:
+    """Offer annealed schedules to the monitor; the number of passes finished."""
+    types = instance.types
+    per_type = least_costs(types.prompt, types.output, types.arrival, prices.numerators, prices.denominator)
+    least = (np.asarray(per_type, dtype=np.float64) / prices.denominator)[types.of_request]
+    price = prices.numerators / prices.denominator
+    plain = np.concatenate(([0.0], np.cumsum(price)))
+    timed = np.concatenate(([0.0], np.cumsum(price * np.arange(len(price)))))
+    pace = float(instance.volume.mean()) / instance.capacity
+    watch = Watch(monitor)
+    done = 0
+    while not (monitor.stopped or monitor.gap_reached):
+        if monitor.time_limit_s is None and done >= PASSES:
+            break
+        order = start_order(instance, monitor)
+        windows = max(1, -(-instance.n // COMMIT))
+        steps = max(1, FIRST_STEPS * 2**done // windows)
+        arguments = (instance.capacity, instance.prompt, instance.output, instance.arrival, least, plain, timed)
+        calls = [
+            (watch.halt, *arguments, order.copy(), WINDOW, COMMIT, steps, REACH, HOT, COLD, pace, seed)
+            for seed in seeds(monitor, done)
+        ]
+        for starts in watch.run(kernels.anneal, calls):
+            monitor.offer(starts)
+        done += 1
+        monitor.report(passes=done)
+    return done
+
+
+def start_order(instance: Instance, monitor: Monitor) -> IntArray:
+    """Requests by start in the best schedule so far, ties by smaller volume."""
+    assert monitor.best_starts is not None
+    return np.lexsort((instance.volume, monitor.best_starts))
+
+
+def seeds(monitor: Monitor, done: int) -> list[int]:
+    """One seed for each worker, different in every pass."""
+    sequence = np.random.SeedSequence([monitor.seed, done])
+    return [int(seed) for seed in sequence.generate_state(monitor.workers)]
