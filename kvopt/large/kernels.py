@@ -90,7 +90,6 @@ def anneal(
     window,
     commit,
     steps,
-    reach,
     hot,
     cold,
     pace,
@@ -100,8 +99,9 @@ def anneal(
 
     The value of a window's end is the total latency so far plus what the prices say of the rest: completions
     less the least priced costs of the requests placed, capacity times the prices of the rounds gone, and the
-    priced memory still held. Moves swap or insert inside the window, or swap with one of the next `reach`
-    requests behind it. The first `commit` requests of each window are fixed before it slides on.
+    priced memory still held. Moves swap or insert inside the window; letting cheap requests in from behind it
+    makes results worse, because the dear ones sent back are not accounted for. The first `commit` requests of
+    each window are fixed before it slides on.
 
     Parameters
     ----------
@@ -130,42 +130,33 @@ def anneal(
     done = 0
     while done < n:
         width = min(window, n - done)
-        behind = min(reach, n - done - width)
         # What it costs everything still to come to wait for one request of average volume.
         unit = (n - done) * pace
         current, best_value = np.inf, np.inf
         rounds = 0 if halt[0] else steps
         for step in range(-1, rounds):
-            outside = -1
             x, y = 0, width - 1
             bar = np.inf
             if step >= 0:
-                if width < 2 and behind == 0:
+                if width < 2:
                     break
                 temperature = hot * (cold / hot) ** (step / max(1, rounds))
                 bar = current - temperature * unit * np.log(1.0 - np.random.random())
+                x = np.random.randint(0, width - 1)
+                y = x + 1 + np.random.randint(0, min(width - x - 1, 30))
+                a, b = done + x, done + y
                 kind = np.random.random()
-                x = np.random.randint(0, width)
-                if width < 2 or (kind < 0.25 and behind > 0):
-                    if behind == 0:
-                        continue
-                    y = x
-                    outside = done + width + np.random.randint(0, behind)
-                    trial[done + x], trial[outside] = order[outside], order[done + x]
+                if kind < 0.5:
+                    trial[a], trial[b] = order[b], order[a]
+                elif kind < 0.75:
+                    trial[a] = order[b]
+                    for k in range(a, b):
+                        trial[k + 1] = order[k]
                 else:
-                    x = np.random.randint(0, width - 1)
-                    y = x + 1 + np.random.randint(0, min(width - x - 1, 30))
-                    a, b = done + x, done + y
-                    if kind < 0.6:
-                        trial[a], trial[b] = order[b], order[a]
-                    elif kind < 0.8:
-                        trial[a] = order[b]
-                        for k in range(a, b):
-                            trial[k + 1] = order[k]
-                    else:
-                        trial[b] = order[a]
-                        for k in range(a, b):
-                            trial[k] = order[k + 1]
+                    trial[b] = order[a]
+                    for k in range(a, b):
+                        trial[k] = order[k + 1]
+            found = np.inf
             for k in range(x, width):
                 i = trial[done + k]
                 if k == x:
@@ -182,9 +173,11 @@ def anneal(
                 try_running[k + 1] = place(try_last[k + 1], try_level[k + 1], count, prompt[i], output[i], p)
                 try_now[k + 1] = p
                 try_value[k + 1] = total + p + output[i] - arrival[i] - least[i]
-            t = try_now[width]
-            found = try_value[width] + capacity * plain[min(t, horizon)]
-            found += priced_rest(try_last[width], try_level[width], try_running[width], t, plain, timed)
+                found = try_value[k + 1] + capacity * plain[min(p, horizon)]
+                found += priced_rest(try_last[k + 1], try_level[k + 1], try_running[k + 1], p, plain, timed)
+                # The value so far is a sum of regrets and priced idle memory: it never falls again.
+                if found > bar:
+                    break
             if found <= bar:
                 for k in range(x + 1, width + 1):
                     count = try_running[k]
@@ -192,18 +185,14 @@ def anneal(
                     level[k, :count] = try_level[k, :count]
                     running[k], now[k], value[k] = count, try_now[k], try_value[k]
                 order[done + x : done + y + 1] = trial[done + x : done + y + 1]
-                if outside >= 0:
-                    order[outside] = trial[outside]
                 current = found
                 if found < best_value:
                     best_value = found
-                    best[done : done + width + behind] = order[done : done + width + behind]
+                    best[done : done + width] = order[done : done + width]
             else:
                 trial[done + x : done + y + 1] = order[done + x : done + y + 1]
-                if outside >= 0:
-                    trial[outside] = order[outside]
-        order[done : done + width + behind] = best[done : done + width + behind]
-        trial[done : done + width + behind] = best[done : done + width + behind]
+        order[done : done + width] = best[done : done + width]
+        trial[done : done + width] = best[done : done + width]
         fixed = width if done + width == n else min(commit, width)
         for k in range(fixed):
             i = order[done + k]

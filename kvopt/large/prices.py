@@ -21,10 +21,10 @@ from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solve import Answer
 
-#: Positions of the order that one window anneals, fixes before it slides on, and may fetch from behind.
-WINDOW, COMMIT, REACH = 60, 15, 240
+#: Positions of the order that one window anneals, and that it fixes before it slides on.
+WINDOW, COMMIT = 40, 5
 #: Window steps of the first pass over all windows together; each further pass doubles them.
-FIRST_STEPS = 400_000
+FIRST_STEPS = 800_000
 #: Passes without a time limit, for each worker.
 PASSES = 5
 #: First and last temperature (see `kernels.anneal`).
@@ -69,7 +69,7 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
         steps = max(1, FIRST_STEPS * 2**done // windows)
         arguments = (instance.capacity, instance.prompt, instance.output, instance.arrival, least, plain, timed)
         calls = [
-            (watch.halt, *arguments, order.copy(), WINDOW, COMMIT, steps, REACH, HOT, COLD, pace, seed)
+            (watch.halt, *arguments, order.copy(), WINDOW, COMMIT, steps, HOT, COLD, pace, seed)
             for seed in seeds(monitor, done)
         ]
         for starts in watch.run(kernels.anneal, calls):
