@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from kvopt import __version__
 from kvopt.cli import (
     benching,
     bounding,
@@ -31,6 +33,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end, when asked to."""
+    if asked:
+        typer.echo(f"kvopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Exact and certified scheduling of LLM requests under a KV cache capacity."""
+
+
 solving.register(app)
 bounding.register(app)
 capacity.register(app)
