@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from kvopt.bounds.prices import memory_prices
 from kvopt.exact.proof import search_certificate
-from kvopt.exact.relaxation import HEAVY, LIGHT, Effort, relax
+from kvopt.exact.relaxation import HEAVY, LIGHT, MEDIUM, Effort, relax
 from kvopt.exact.search import Search
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solve import Answer
 
-#: Beam width of the three passes that look for good schedules before a proof.
-FIRST_BEAM, SECOND_BEAM, THIRD_BEAM = 100, 1_000, 10_000
-#: Children after which the first attempt at a proof gives way to a better relaxation.
-FIRST_ATTEMPT = 400_000
+#: Width of the very first beam, guided by the memory prices alone.
+FIRST_BEAM = 100
+#: Attempts: relaxation, width of the beam before the proof, children after which the proof is given up.
+ATTEMPTS: tuple[tuple[Effort, int, int | None], ...] = (
+    (LIGHT, 1_000, 400_000),
+    (MEDIUM, 1_000, 800_000),
+    (HEAVY, 10_000, None),
+)
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -29,15 +33,13 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     search = Search(instance, memory_prices(instance), monitor)
     price_bound = raise_bound(search)
     search.run(incumbent(monitor), FIRST_BEAM)
-    tighten(search, LIGHT)
-    search.run(incumbent(monitor), SECOND_BEAM)
-    threshold = incumbent(monitor)
-    proof = search.run(threshold, record=True, budget=FIRST_ATTEMPT)
-    if not proof.complete and not monitor.stopped:
-        tighten(search, HEAVY)
-        search.run(incumbent(monitor), THIRD_BEAM)
+    for effort, beam, budget in ATTEMPTS:
+        tighten(search, effort)
+        search.run(incumbent(monitor), beam)
         threshold = incumbent(monitor)
-        proof = search.run(threshold, record=True)
+        proof = search.run(threshold, record=True, budget=budget)
+        if proof.complete or monitor.stopped:
+            break
     monitor.raise_bound(proof.bound)
     relaxation = search.relaxation
     return Answer(

@@ -45,6 +45,8 @@ class Effort:
 
 #: Enough for two types; a fraction of a second.
 LIGHT = Effort(arcs=300_000, work=30_000_000)
+#: A second or two.
+MEDIUM = Effort(arcs=3_000_000, work=200_000_000)
 #: For instances that resist: up to a minute.
 HEAVY = Effort(arcs=16_000_000, work=1_000_000_000)
 
