@@ -7,6 +7,8 @@ costs, dominance and every rule with its argument.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kvopt.bounds.prices import memory_prices
 from kvopt.exact.proof import search_certificate
 from kvopt.exact.relaxation import HEAVY, LIGHT, MEDIUM, Effort, relax
@@ -40,6 +42,12 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         proof = search.run(threshold, record=True, budget=budget)
         if proof.complete or monitor.stopped:
             break
+    root_bound = search.ceiling(search.root_bound)
+    if not proof.complete and proof.bound <= root_bound:
+        # Labels that prove no more than the root would only burden the certificate.
+        proof = replace(proof, bound=root_bound, layers=0, proofs=[])
+        if price_bound == root_bound:
+            search.relaxation = None
     monitor.raise_bound(proof.bound)
     relaxation = search.relaxation
     return Answer(
@@ -47,7 +55,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         certificate=search_certificate(proof, threshold, search),
         statistics={
             "price_bound": price_bound,
-            "root_bound": search.ceiling(search.root_bound),
+            "root_bound": root_bound,
             "profiles": 0 if relaxation is None else relaxation.graph.nodes,
             "classes": 0 if relaxation is None else len(relaxation.multipliers),
             "labels": proof.kept,
