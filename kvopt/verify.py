@@ -196,6 +196,17 @@ def check_prices(problem: Problem, certificate: Mapping[str, Any]) -> int:
     ``TEL >= sum_i min_p [p + o_i - a_i + sum_j price[p+j-1] (s_i + j)] - M sum_t price[t]``, prices in
     units of 1 / denominator. They come as drops from round to round, run-length coded.
     """
+    denominator, prices, convex = read_prices(certificate)
+    total = -problem.capacity * prices.sums(0)[1]
+    start = 0
+    for s, o, a, count in sorted(problem.types, key=lambda kind: (2 * kind[0] + kind[1] + 1) * kind[1]):
+        start, least = least_cost(s, o, a, prices, convex, denominator, start)
+        total += count * (least + (o - a) * denominator)
+    return -(-total // denominator)
+
+
+def read_prices(certificate: Mapping[str, Any]) -> tuple[int, Prices, Prices]:
+    """Denominator, prices, and convex prices nowhere above these, in units finer by `FINER` bits."""
     denominator = whole(certificate, "denominator", 1)
     drops = whole_list(certificate, "drops", -LARGEST)
     rounds = whole_list(certificate, "rounds", 1)
@@ -205,13 +216,7 @@ def check_prices(problem: Problem, certificate: Mapping[str, Any]) -> int:
     if prices.least < 0:
         raise Refusal("a price is negative")
     # In a finer unit the drops of the convex prices may be rounded down to integers.
-    convex = Prices(*convex_drops([drop << FINER for drop in drops], rounds))
-    total = -problem.capacity * prices.sums(0)[1]
-    start = 0
-    for s, o, a, count in sorted(problem.types, key=lambda kind: (2 * kind[0] + kind[1] + 1) * kind[1]):
-        start, least = least_cost(s, o, a, prices, convex, denominator, start)
-        total += count * (least + (o - a) * denominator)
-    return -(-total // denominator)
+    return denominator, prices, Prices(*convex_drops([drop << FINER for drop in drops], rounds))
 
 
 def least_cost(s: int, o: int, a: int, prices: Prices, convex: Prices, unit: int, guess: int) -> tuple[int, int]:
@@ -322,6 +327,126 @@ def first_true(holds: Callable[[int], bool], least: int, guess: int) -> int:
         above, below, step = below, below - 2 * step, 2 * step
     below = max(below + 1, least)
     return below + bisect_left(range(below, above), True, key=holds)
+
+
+def check_growth(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Bound of memory prices that also charge for the memory which running requests are about to grow into.
+
+    Until the next completion every running request grows by a token a round, and the capacity holds in that last
+    round too: the memory of a round, plus the number running times the rounds to go, is at most M. `Growth` shares
+    that out among the requests.
+    """
+    denominator, prices, convex = read_prices(certificate)
+    growth = Growth(problem.capacity, denominator, prices, convex, certificate)
+    total = -problem.capacity * prices.sums(0)[1]
+    start = 0
+    for s, o, a, count in sorted(problem.types, key=lambda kind: (2 * kind[0] + kind[1] + 1) * kind[1]):
+        start, least = growth.least_cost(s, o, a, start)
+        total += count * (least + (o - a) * denominator)
+    return -(-total // denominator)
+
+
+class Growth:
+    """Spans of ``spans[k]`` rounds, the last one endless, each with a lead (rounds), a size (tokens) and a credit.
+
+    A run that starts in span k pays, besides its memory, for ``leads[k] * min(1, tokens held / sizes[k])`` tokens in
+    each of its rounds; if its last round is in span k, the credit of that span is taken off.
+    """
+
+    def __init__(
+        self, capacity: int, unit: int, prices: Prices, convex: Prices, certificate: Mapping[str, Any]
+    ) -> None:
+        spans, leads = whole_list(certificate, "spans", 1), whole_list(certificate, "leads", 0)
+        sizes = whole_list(certificate, "sizes", 1)
+        if not len(spans) == len(leads) == len(sizes) >= 1:
+            raise Refusal("spans, leads and sizes must be of equal length, at least 1")
+        for k in range(1, len(leads)):
+            if leads[k] < leads[k - 1] or leads[k] * sizes[k - 1] < leads[k - 1] * sizes[k]:
+                raise Refusal(f"neither leads nor leads / sizes may fall, as they do at {k}")
+        if sum(leads) > MOST_ROUNDS_NOT_CONVEX:
+            raise Refusal(f"leads may sum to {MOST_ROUNDS_NOT_CONVEX} at most")
+        self.unit, self.prices, self.convex, self.finer = unit, prices, convex, FINER
+        if convex.drops == [drop << FINER for drop in prices.drops]:
+            self.convex, self.finer = prices, 0
+        self.begin, self.leads, self.sizes = list(accumulate(spans[:-1], initial=0)), leads, sizes
+        # The highest price from each segment's first round on: credits must hold for prices that rise, too.
+        tops = list(accumulate((prices.sums(t)[0] for t in reversed(prices.begin)), max))[::-1]
+
+        def highest(t: int) -> int:
+            after = bisect_right(prices.begin, t)
+            return max(prices.sums(t)[0], tops[after]) if after < len(tops) else 0
+
+        self.credits = []
+        for t, lead, size in zip(self.begin, leads, sizes, strict=True):
+            ahead = sum((lead - m) * highest(max(t - m, 0)) for m in range(lead))
+            self.credits.append(-(-capacity * ahead // size))
+        self.credits_before = list(accumulate(self.credits, max))
+        self.credits_after = list(accumulate(reversed(self.credits), max))[::-1]
+
+    def least_cost(self, s: int, o: int, a: int, guess: int) -> tuple[int, int]:
+        """A start that is best for the convex prices alone, and the least of start + payment - credit.
+
+        Pieces of starts with the same spans are visited from that start outwards, as long as the convex prices
+        alone, less the largest credit ahead, are below the least cost found.
+        """
+        unit = self.unit << self.finer
+
+        def below(p: int, credit: int) -> bool:
+            return p * unit + self.convex.memory(s, o, p) < (least + credit) << self.finer
+
+        centre = first_true(lambda p: unit + self.convex.rise(s, o, p) >= 0, a, guess)
+        last, first, end = self.piece(o, centre)
+        first = max(first, a)
+        least = self.least_in_piece(s, o, first, end, centre)
+        right, left = last, last
+        while end < NEVER and below(end, self.credits_after[right]):
+            right, begin, end = self.piece(o, end)
+            least = min(least, self.least_in_piece(s, o, begin, end, begin))
+        while first > a and below(first - 1, self.credits_before[left]):
+            left, begin, end = self.piece(o, first - 1)
+            first = max(begin, a)
+            least = min(least, self.least_in_piece(s, o, first, end, end - 1))
+        return centre, least
+
+    def piece(self, o: int, p: int) -> tuple[int, int, int]:
+        """Span of the last round of a run from p, and the range of starts with the same first and last span."""
+        k, last = bisect_right(self.begin, p) - 1, bisect_right(self.begin, p + o - 1) - 1
+        end = self.begin[k + 1] if k + 1 < len(self.begin) else NEVER
+        if last + 1 < len(self.begin):
+            end = min(end, self.begin[last + 1] - o + 1)
+        return last, max(self.begin[k], self.begin[last] - o + 1), end
+
+    def least_in_piece(self, s: int, o: int, first: int, end: int, guess: int) -> int:
+        """The least cost over the starts from `first` to `end` - 1, all of one piece; convex prices make it convex."""
+        k, last = bisect_right(self.begin, first) - 1, bisect_right(self.begin, first + o - 1) - 1
+        lead, size = self.leads[k], self.sizes[k]
+        # The rounds in which the run holds at most `size` tokens.
+        part = min(max(size - s, 0), o)
+
+        def at(prices: Prices, unit: int, p: int) -> tuple[int, bool]:
+            """Start + payment, rounded down, and whether that does not fall to the next start."""
+            price, once, twice = prices.sums(p)
+            price_part, once_part, twice_part = prices.sums(p + part)
+            price_after, once_after, twice_after = prices.sums(p + o)
+            memory = s * (once - once_after) + twice - twice_after - o * once_after + lead * (once_part - once_after)
+            small = s * (once - once_part) + twice - twice_part - part * once_part
+            rise = (s + o) * price_after - s * price - once + once_after + lead * (price_after - price_part)
+            rise_small = (s + part) * price_part - s * price - once + once_part
+            return p * unit + memory + lead * small // size, size * (unit + rise) + lead * rise_small >= 0
+
+        unit = self.unit << self.finer
+        bottom = first_true(lambda p: p >= end - 1 or at(self.convex, unit, p)[1], first, guess)
+        least = at(self.prices, self.unit, bottom)[0]
+        if self.finer:
+
+            def below(p: int) -> bool:
+                return first <= p < end and at(self.convex, unit, p)[0] < least << FINER
+
+            if below(bottom):
+                left = first_true(below, first, bottom)
+                right = first_true(lambda p: not below(p), bottom, bottom)
+                least = min(at(self.prices, self.unit, p)[0] for p in range(left, right))
+        return least - self.credits[last]
 
 
 def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
@@ -761,6 +886,7 @@ def read_varints(text: Any) -> Iterator[int]:
 CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "volume": check_volume,
     "prices": check_prices,
+    "growth": check_growth,
     "flow": check_flow,
     "search": check_search,
 }

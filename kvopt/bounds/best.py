@@ -9,7 +9,7 @@ from kvopt.bounds.bound import Bound
 from kvopt.errors import InputError, SolverError, UnknownNameError
 from kvopt.model import Instance
 
-METHODS = ("volume", "lp", "prices", "flow", "best")
+METHODS = ("volume", "lp", "prices", "growth", "flow", "best")
 
 #: Nominal seconds for prices without a time limit.
 PRICES_TIME_LIMIT_S = 10.0
@@ -24,10 +24,12 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
     ----------
     instance : Instance
     method : str
-        ``volume``, ``lp``, ``prices``, ``flow``; ``best`` takes the largest of volume, prices and, where it is
-        small, lp (flow is never above the linear programme, see docs/certificates.md).
+        ``volume``, ``lp``, ``prices``, ``growth``, ``flow``; ``best`` takes the largest of volume, growth (never
+        below prices) and, where it is small, lp (flow is never above the linear programme, see
+        docs/certificates.md).
     time_limit_s : float, optional
-        For lp a limit on the solver; for prices a budget, 10 if not given. Volume and flow take what they need.
+        For lp a limit on the solver; for prices and growth a budget, 10 if not given. Volume and flow take what
+        they need.
 
     Raises
     ------
@@ -44,9 +46,9 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
     --------
     >>> inst = Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)])
     >>> [(method, lower_bound(inst, method).value) for method in METHODS]
-    [('volume', 10), ('lp', 11), ('prices', 11), ('flow', 10), ('best', 11)]
+    [('volume', 10), ('lp', 11), ('prices', 11), ('growth', 11), ('flow', 10), ('best', 11)]
     """
-    from kvopt.bounds import flow, lp, prices, volume
+    from kvopt.bounds import flow, growth, lp, prices, volume
 
     if method not in METHODS:
         raise UnknownNameError("bound", method, list(METHODS))
@@ -60,10 +62,13 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
         return lp.bound(instance, time_limit_s=time_limit_s)
     budget_s = PRICES_TIME_LIMIT_S if time_limit_s is None else time_limit_s
     begun = time.perf_counter()
-    priced = prices.bound(instance, time_limit_s=budget_s)
+    priced = prices.memory_prices(instance, time_limit_s=budget_s)
     if method == "prices":
-        return priced
-    found = [volume.bound(instance), priced]
+        return prices.certified(instance, priced)
+    grown = growth.improved(instance, priced)
+    if method == "growth":
+        return grown
+    found = [volume.bound(instance), grown]
     rounds = prices.priced_horizon(instance.types, instance.capacity)
     left_s = budget_s - (time.perf_counter() - begun)
     if len(instance.types) * rounds <= LP_MAX_STARTS and left_s > 0:
