@@ -1,17 +1,19 @@
 """``--solver prices``: a certified gap for backlogs of any size, with or without arrivals.
 
-Bound: Lagrangian memory prices (`kvopt.bounds.prices`), certified. Schedules: the list policies, then
+Bound: Lagrangian memory prices (`kvopt.bounds.prices`), for backlogs with a charge for the memory that running
+requests are about to grow into (`kvopt.bounds.growth`), certified. Schedules: the list policies, then
 annealing of the start order in a sliding window, guided by the prices, with restarts on all workers.
 
 For any prices the total latency of a schedule is the bound plus each request's regret (its priced cost less
 the least one) plus the priced idle memory; the annealer minimises these two for the part decided so far, so
-local choices know what they cost the rest. docs/large.md has figures.
+local choices know what they cost the rest.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from kvopt.bounds import growth
 from kvopt.bounds import prices as price_bounds
 from kvopt.bounds.evaluation import least_costs
 from kvopt.exact.watch import Watch
@@ -40,7 +42,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     best_policy = monitor.incumbent
     limit = BOUND_LIMIT_S if monitor.time_limit_s is None else min(BOUND_LIMIT_S, BOUND_SHARE * monitor.time_limit_s)
     prices = price_bounds.memory_prices(instance, time_limit_s=limit)
-    bound = price_bounds.certified(instance, prices)
+    bound = growth.improved(instance, prices)
     monitor.raise_bound(bound.value)
     passes = anneal(instance, prices, monitor)
     return Answer(
