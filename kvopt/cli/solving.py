@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -131,7 +132,7 @@ def summary(verification: object) -> str:
     if verification.optimal:
         return f"PROVED  optimal: total latency {value:,}"
     if verification.verdict == checker.PROVED and value is not None:
-        gap = f"{100 * (value - bound) / bound:.2f} %" if bound else "-"
+        gap = percent(Fraction(value - bound, bound)) if bound else "-"
         return f"PROVED  total latency {value:,} is feasible, no schedule is below {bound:,}; gap {gap}"
     if verification.verdict == checker.PROVED:
         return f"PROVED  no schedule is below {bound:,}"
