@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from kvopt.bench.cell import END, SOLVE, VERIFY, Cell
@@ -96,9 +95,6 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     cell: Cell = connection.recv()
     threading.Thread(target=end_with_parent, args=(connection,), daemon=True).start()
-    # When memory runs out, the system ends this process rather than the benchmark.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
         run(cell, connection.send)
     except KvoptError as error:
