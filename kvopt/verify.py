@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +31,10 @@ NOTHING = "NOTHING"
 #: Limits on the prices of a certificate: size of an integer, number of rounds.
 LARGEST = 1 << 62
 MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
+#: Longest output and most unpacked bytes of codes in a search certificate.
+MOST_OUTPUT, MOST_CODES = 20_000, 1 << 30
+#: Most requests of an instance.
+MOST_REQUESTS = 10_000_000
 #: Bits by which convex prices are finer than the prices of a certificate.
 FINER = 32
 
@@ -326,7 +330,13 @@ def first_true(holds: Callable[[int], bool], least: int, guess: int) -> int:
     while below >= least and holds(below):
         above, below, step = below, below - 2 * step, 2 * step
     below = max(below + 1, least)
-    return below + bisect_left(range(below, above), True, key=holds)
+    while below < above:
+        middle = (below + above) // 2
+        if holds(middle):
+            above = middle
+        else:
+            below = middle + 1
+    return above
 
 
 def check_growth(problem: Problem, certificate: Mapping[str, Any]) -> int:
@@ -558,6 +568,8 @@ class Replay:
         self.capacity = problem.capacity
         self.prompt, self.output, self.arrival, self.count = map(list, zip(*types, strict=True))
         self.width = width = max(self.output)
+        if width > MOST_OUTPUT or len(types) * len(prices) > MOST_ROUNDS:
+            raise Refusal("the instance is too large for a certificate of this kind")
         self.bits = bits = (2 * self.capacity).bit_length() + 1
         self.field = (1 << bits) - 1
         self.demand, self.room, self.guard, self.mask = [], [], [], []
@@ -869,9 +881,12 @@ def unzigzag(number: int) -> int:
 def read_varints(text: Any) -> Iterator[int]:
     """The integers of a base64, zlib, seven-bits-a-byte stream."""
     try:
-        data = zlib.decompress(base64.b64decode(text, validate=True))
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(base64.b64decode(text, validate=True), MOST_CODES)
     except (TypeError, ValueError, zlib.error) as error:
         raise Refusal(f"codes cannot be unpacked ({error})") from None
+    if not unpacker.eof:
+        raise Refusal(f"codes are cut off, or longer than {MOST_CODES} bytes")
     number = shift = 0
     for byte in data:
         if byte < 128:
@@ -880,6 +895,8 @@ def read_varints(text: Any) -> Iterator[int]:
         else:
             number |= (byte & 127) << shift
             shift += 7
+            if shift > 63:
+                raise Refusal("codes hold an integer of more than 63 bits")
 
 
 #: certificate kind -> the bound it proves, or Refusal.
@@ -892,22 +909,33 @@ CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
 }
 
 
+def is_whole(value: Any, least: int, most: int = LARGEST) -> bool:
+    """Whether a JSON value is an integer (no boolean, no float) within the range."""
+    return type(value) is int and least <= value <= most
+
+
+def shown(value: Any) -> str:
+    """A JSON value for a message; Python refuses to print integers of thousands of digits."""
+    return "more than 2^62" if type(value) is int and value > LARGEST else repr(value)[:60]
+
+
 def whole(certificate: Mapping[str, Any], key: str, least: int) -> int:
-    """An integer entry of a certificate, at least `least`."""
+    """An integer entry of a certificate, from `least` to 2^62."""
     value = certificate.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise Refusal(f"{key} must be an integer of at least {least}, got {value!r}")
+    if not is_whole(value, least):
+        raise Refusal(f"{key} must be an integer of at least {least}, got {shown(value)}")
+    assert isinstance(value, int)
     return value
 
 
 def whole_list(certificate: Mapping[str, Any], key: str, least: int) -> list[int]:
-    """A list entry of a certificate whose elements are integers of at least `least`."""
+    """A list entry of a certificate whose elements are integers from `least` to 2^62."""
     values = certificate.get(key)
     if not isinstance(values, list):
         raise Refusal(f"{key} must be a list")
     for t, value in enumerate(values):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise Refusal(f"{key}[{t}] must be an integer of at least {least}, got {value!r}")
+        if not is_whole(value, least):
+            raise Refusal(f"{key}[{t}] must be an integer of at least {least}, got {shown(value)}")
     return values
 
 
@@ -922,24 +950,52 @@ def check_certificate(problem: Problem, certificate: Mapping[str, Any]) -> int:
 # ---------------------------------------------------------------- results
 
 
+def malformed(problem: Problem, result: Any) -> list[Violation]:
+    """What is not of the right type in a result file's JSON object; nothing else is looked at then."""
+    if not isinstance(result, Mapping):
+        return [Violation("format", "$", "a result is an object")]
+    found = []
+
+    def expect(ok: bool, key: str, rule: str) -> None:
+        if not ok:
+            found.append(Violation("format", key, rule))
+
+    starts = result.get("starts")
+    fine = starts is None or (isinstance(starts, list) and all(is_whole(p, 0) for p in starts))
+    expect(fine, "starts", "null or a list of integers of at least 0")
+    for key in ("total_latency", "lower_bound"):
+        value = result.get(key)
+        expect(value is None or is_whole(value, -LARGEST, LARGEST * LARGEST), key, "null or an integer")
+    expect(result.get("status") in ("optimal", "feasible", "infeasible", "unknown"), "status", "no such status")
+    instance = result.get("instance")
+    fine = isinstance(instance, Mapping) and isinstance(instance.get("digest"), str)
+    expect(fine, "instance.digest", "a string")
+    fine = result.get("certificate") is None or isinstance(result.get("certificate"), Mapping)
+    expect(fine, "certificate", "null or an object")
+    return found
+
+
 def verify_result(problem: Problem, result: Mapping[str, Any]) -> Verification:
     """Check every claim of a result file's JSON object against the instance."""
+    wrong = malformed(problem, result)
+    if wrong:
+        return Verification(REFUSED, None, None, tuple(wrong))
     found: list[Violation] = []
     expected = problem.digest
     given = result["instance"]["digest"]
     if given != expected:
         found.append(Violation("same instance", "instance.digest", f"{given} is not {expected}"))
     value = None
-    starts = result["starts"]
+    starts = result.get("starts")
     if starts is not None:
         found += schedule_violations(problem.capacity, problem.prompt, problem.output, problem.arrival, starts)
         if len(starts) == len(problem.output):
             value = total_latency(problem.output, problem.arrival, starts)
-    if result["total_latency"] != value:
-        detail = f"claimed {result['total_latency']}, the starts give {value}"
+    if result.get("total_latency") != value:
+        detail = f"claimed {result.get('total_latency')}, the starts give {value}"
         found.append(Violation("objective", "total_latency", detail))
-    claimed = result["lower_bound"]
-    status = result["status"]
+    claimed = result.get("lower_bound")
+    status = result.get("status")
     if claimed is not None and value is not None and claimed > value:
         found.append(Violation("lower bound <= total latency", "lower_bound", f"{claimed} is above {value}"))
     if status == "infeasible":
@@ -949,7 +1005,7 @@ def verify_result(problem: Problem, result: Mapping[str, Any]) -> Verification:
     if (status == "unknown") != (starts is None) and status != "infeasible":
         found.append(Violation("status", "status", f"{status!r} does not go with the starts given"))
     certified = None
-    certificate = result["certificate"]
+    certificate = result.get("certificate")
     if certificate is not None:
         try:
             certified = check_certificate(problem, certificate)
@@ -986,24 +1042,48 @@ def verify(result: Any) -> Verification:
     return verify_result(problem, claims)
 
 
-def problem_of(raw: Mapping[str, Any]) -> Problem:
-    """The plain problem in an instance file's JSON object."""
-    rows = [row for row in raw["requests"] for _ in range(row.get("count", 1))]
-    return Problem(
-        raw["capacity"],
-        [row["prompt"] for row in rows],
-        [row["output"] for row in rows],
-        [row.get("arrival", 0) for row in rows],
-    )
+def problem_of(raw: Any) -> Problem:
+    """The plain problem in an instance file's JSON object; raises Refusal for anything that is no instance."""
+    top = (1 << 31) - 1
+    rows = raw.get("requests") if isinstance(raw, Mapping) else None
+    if not isinstance(rows, list) or not rows or not is_whole(raw.get("capacity"), 1, top):
+        raise Refusal("an instance has a capacity and a list of requests")
+    columns: list[list[int]] = [[], [], []]
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise Refusal(f"requests[{i}] is not an object")
+        values = [row.get("prompt"), row.get("output"), row.get("arrival", 0), row.get("count", 1)]
+        if not all(is_whole(value, least, top) for value, least in zip(values, (0, 1, 0, 1), strict=True)):
+            raise Refusal(f"requests[{i}] has a value that is no integer or out of range")
+        if values[0] + values[1] > raw["capacity"]:
+            raise Refusal(f"requests[{i}] can never run: prompt + output exceeds the capacity")
+        if len(columns[0]) + values[3] > MOST_REQUESTS:
+            raise Refusal(f"more than {MOST_REQUESTS} requests")
+        for column, value in zip(columns, values, strict=False):
+            column += [value] * values[3]
+    return Problem(raw["capacity"], *columns)
+
+
+def no_number(text: str) -> None:
+    """JSON has no NaN and no infinities, though Python's reader knows them."""
+    raise ValueError(f"{text} is no JSON number")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``python verify.py INSTANCE RESULT``: print the verdict; exit code 0 unless refused."""
+    """``python verify.py INSTANCE RESULT``: print the verdict; exit code 1 if refused, 2 for unusable files."""
+    if len(arguments) != 2:
+        print("usage: python verify.py INSTANCE RESULT", file=sys.stderr)
+        return 2
     raw = []
-    for path in arguments:
-        with gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb") as file:
-            raw.append(json.load(file))
-    verification = verify_result(problem_of(raw[0]), raw[1])
+    try:
+        for path in arguments:
+            with gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb") as file:
+                raw.append(json.load(file, parse_constant=no_number))
+        problem = problem_of(raw[0])
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error, Refusal) as error:
+        print(f"{arguments[min(len(raw), 1)]}: {error}", file=sys.stderr)
+        return 2
+    verification = verify_result(problem, raw[1])
     print(f"{verification.verdict}  total latency {verification.total_latency}, bound {verification.lower_bound}")
     for violation in verification.violations:
         print(f"  {violation}")

@@ -14,6 +14,7 @@ from strategies import instances
 
 from kvopt import Instance, Status, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
+from kvopt.errors import TooLargeError
 from kvopt.exact.search import Search
 from kvopt.generate import generate
 from kvopt.monitor import Monitor
@@ -141,3 +142,10 @@ def test_layers_of_every_size_are_expanded_whole() -> None:
     result = solve(instance, "dp")
     assert result.statistics["labels"] > 5_000
     assert verify(result).optimal
+
+
+def test_profiles_beyond_memory_are_refused() -> None:
+    """Outputs of tens of thousands of tokens would need profiles of many gigabytes: an error that says so."""
+    instance = Instance(capacity=60_000, prompt=[0] * 7, output=[40_000 + i for i in range(7)])
+    with pytest.raises(TooLargeError, match="cp-sat-starts"):
+        solve(instance, "dp")

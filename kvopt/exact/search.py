@@ -16,14 +16,18 @@ from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
 from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.exact.watch import Watch
-from kvopt.model import Instance, IntArray
+from kvopt.model import Instance, IntArray, exact_sum
 from kvopt.monitor import Monitor
 
 #: Parents expanded in one kernel call, and rows of the array the call fills.
 PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
+#: Bytes of profiles such an array takes as a rule, and at the very most.
+BYTES_PER_CALL, MOST_BYTES_PER_CALL = 1 << 26, 1 << 31
 #: Kernel calls that are handed to the threads at once.
 BATCH = 16
 
+#: Unit of all bounds: this fraction of a round, or a coarser one for huge instances.
+LARGEST_DENOMINATOR = 2**20
 #: Below this many labels a layer is not worth threads.
 SHARED_LABELS = 1_000
 
@@ -138,7 +142,7 @@ class Search:
     def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
         self.instance = instance
         self.monitor = monitor
-        self.prices = prices
+        self.prices = within_int64(instance, prices)
         self.relaxation: Relaxation | None = None
         self.watch = Watch(monitor)
         types = instance.types
@@ -151,6 +155,14 @@ class Search:
         offset = np.arange(self.width)
         tokens = types.prompt[:, None] + 1 + offset
         running = offset < types.output[:, None]
+        # One label may have a child for each type and round of waiting.
+        size = self.width * np.dtype(self.cell).itemsize
+        self.rows_per_call = max(min(ROWS_PER_CALL, BYTES_PER_CALL // size), len(types) * (self.width + 1))
+        if self.rows_per_call * size > MOST_BYTES_PER_CALL:
+            raise TooLargeError(
+                f"dp keeps a memory profile of {longest} rounds for each label, too long for {len(types)} types; "
+                "use --solver cp-sat-starts for few requests, prices for many"
+            )
         self.demand = np.where(running, tokens, 0).astype(self.cell)
         self.room = np.where(running, instance.capacity - tokens, instance.capacity).astype(self.cell)
         self.multiplier, self.exact_key = self._multipliers()
@@ -308,7 +320,7 @@ class Search:
     def _expand_range(self, layer: Layer, lo: int, hi: int, left: int, limit: int) -> list[list[np.ndarray]]:
         types = self.instance.types
         parts: list[list[np.ndarray]] = []
-        rows = max(ROWS_PER_CALL, len(types) * (self.width + 1))
+        rows = self.rows_per_call
         while True:
             out: list[np.ndarray] = [np.empty((rows, self.width), dtype=self.cell)]
             out += [np.empty(rows, dtype=kind) for kind in CHILD_FIELDS.values()]
@@ -422,6 +434,24 @@ class Search:
         for members, rounds in zip(types.members, by_type, strict=True):
             starts[members] = rounds[::-1]
         return starts
+
+
+def within_int64(instance: Instance, prices: MemoryPrices) -> MemoryPrices:
+    """Prices over a denominator so small that no sum of the search leaves 64 bits.
+
+    Raises
+    ------
+    TooLargeError
+        If not even whole rounds would fit.
+    """
+    numerators, denominator = prices.numerators, prices.denominator
+    end = int(instance.arrival.max()) + len(numerators) + exact_sum(instance.output) + 1
+    while denominator > 0:
+        rounds = denominator * instance.n * end
+        if denominator <= LARGEST_DENOMINATOR and 8 * (rounds + instance.capacity * exact_sum(numerators)) < 2**62:
+            return MemoryPrices(numerators, denominator)
+        numerators, denominator = numerators >> 1, denominator >> 1
+    raise TooLargeError("the dynamic programme would leave 64-bit integers; use --solver prices")
 
 
 def rank_among(survivors: np.ndarray, killer: np.ndarray) -> np.ndarray:
