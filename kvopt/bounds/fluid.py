@@ -24,9 +24,9 @@ def fluid_length(types: RequestTypes, capacity: int) -> int:
     """
     clock = 0
     order = np.argsort(types.arrival, kind="stable")
-    work = type_volumes(types) * types.count
-    for a, tokens in zip(types.arrival[order].tolist(), work[order].tolist(), strict=True):
-        clock = max(clock, a * capacity) + tokens
+    columns = (types.arrival[order].tolist(), type_volumes(types)[order].tolist(), types.count[order].tolist())
+    for a, volume, count in zip(*columns, strict=True):
+        clock = max(clock, a * capacity) + volume * count
     return -(-clock // capacity)
 
 

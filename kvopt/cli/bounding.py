@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, TimeLimit, say
+from kvopt.cli.console import Json, Quiet, TimeLimit, check_output, say
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +30,7 @@ def bound(
     from kvopt.model import Result, Status
     from kvopt.versions import versions
 
+    check_output(output, json)
     instance = read(file)
     begun = time.perf_counter()
     found = lower_bound(instance, method, time_limit_s=time_limit)

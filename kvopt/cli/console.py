@@ -29,6 +29,17 @@ def say(message: str, quiet: bool = False) -> None:
         print(message, file=sys.stderr)
 
 
+def check_output(path: str | None, json: bool) -> None:
+    """Refuse an output file that cannot be written, or that would share standard output with ``--json``."""
+    from kvopt.io.files import require_writable
+
+    if path is None:
+        return
+    if path == "-" and json:
+        raise InputError("--json and -o - both write to standard output; choose one")
+    require_writable(path)
+
+
 class ProgressLine:
     """Shows progress reports: one line rewritten on a terminal, a line every few seconds elsewhere."""
 

@@ -15,6 +15,7 @@ from kvopt.cli.console import (
     Seed,
     TimeLimit,
     Workers,
+    check_output,
     interruptible,
     percent,
     say,
@@ -64,6 +65,7 @@ def solve(
     from kvopt.solve import solve as run
 
     load_solver(solver)
+    check_output(output, json)
     instance = read(file)
     line = ProgressLine(quiet)
     monitor = Monitor(

@@ -17,6 +17,7 @@ from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solve import Answer
+from kvopt.verify import MOST_OUTPUT
 
 #: Width of the very first beam, guided by the memory prices alone.
 FIRST_BEAM = 100
@@ -52,7 +53,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     relaxation = search.relaxation
     return Answer(
         lower_bound=proof.bound,
-        certificate=search_certificate(proof, threshold, search),
+        # The checker does not take longer profiles than that.
+        certificate=search_certificate(proof, threshold, search) if search.width <= MOST_OUTPUT else None,
         statistics={
             "price_bound": price_bound,
             "root_bound": root_bound,

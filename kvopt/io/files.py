@@ -65,6 +65,19 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         raise InputError(f"{path}: cannot be written ({reason(error)})") from error
 
 
+def require_writable(path: str | Path) -> None:
+    """Raise InputError before long work whose result could not be written to `path` anyway."""
+    if str(path) == "-":
+        return
+    folder = Path(path).parent
+    if Path(path).is_dir():
+        raise InputError(f"{path}: cannot be written (it is a folder)")
+    if not folder.is_dir():
+        raise InputError(f"{path}: cannot be written (there is no folder {folder})")
+    if not os.access(Path(path) if Path(path).exists() else folder, os.W_OK):
+        raise InputError(f"{path}: cannot be written (no permission)")
+
+
 def reason(error: BaseException) -> str:
     """The short text of an operating system error."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

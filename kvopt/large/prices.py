@@ -25,8 +25,8 @@ from kvopt.solve import Answer
 
 #: Positions of the order that one window anneals, and that it fixes before it slides on.
 WINDOW, COMMIT = 40, 5
-#: Window steps of the first pass over all windows together; each further pass doubles them.
-FIRST_STEPS = 800_000
+#: Window steps of the first pass for each request, and for all together; each further pass doubles them.
+STEPS_PER_REQUEST, FIRST_STEPS = 4_000, 800_000
 #: Passes without a time limit, for each worker.
 PASSES = 5
 #: First and last temperature (see `kernels.anneal`).
@@ -39,6 +39,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     """Best schedule found and the certified price bound, until the target gap, a limit, or the last pass."""
     for policy in (backlog.solve_fcfs, backlog.solve_mc_sf, backlog.solve_svf):
         policy(instance, monitor)
+    if len(instance.types) == 1:
+        monitor.offer(staggered(instance))
     best_policy = monitor.incumbent
     limit = BOUND_LIMIT_S if monitor.time_limit_s is None else min(BOUND_LIMIT_S, BOUND_SHARE * monitor.time_limit_s)
     prices = price_bounds.memory_prices(instance, time_limit_s=limit)
@@ -68,7 +70,7 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
             break
         order = start_order(instance, monitor)
         windows = max(1, -(-instance.n // COMMIT))
-        steps = max(1, FIRST_STEPS * 2**done // windows)
+        steps = max(1, min(FIRST_STEPS, STEPS_PER_REQUEST * instance.n) * 2**done // windows)
         arguments = (instance.capacity, instance.prompt, instance.output, instance.arrival, least, plain, timed)
         calls = [
             (watch.halt, *arguments, order.copy(), WINDOW, COMMIT, steps, HOT, COLD, pace, seed)
@@ -79,6 +81,29 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
         done += 1
         monitor.report(passes=done)
     return done
+
+
+def staggered(instance: Instance) -> IntArray:
+    """Starts of identical requests at equal distances, the shortest at which memory always fits.
+
+    Greedy starts make identical requests grow and end together; at equal distances memory stays level
+    (docs/problem.md, fact 4).
+
+    >>> staggered(Instance.from_rows(6, [(0, 3, 4)])).tolist()
+    [0, 1, 2, 3]
+    """
+    prompt, output, arrival = int(instance.prompt[0]), int(instance.output[0]), int(instance.arrival[0])
+
+    def held(distance: int) -> int:
+        """Tokens in the last round of a run, when others started at all multiples of the distance before and after."""
+        ages = range(output, 0, -distance)
+        return sum(ages) + len(ages) * prompt
+
+    low, high = 0, output
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if held(middle) <= instance.capacity else (middle, high)
+    return arrival + high * np.arange(instance.n)
 
 
 def start_order(instance: Instance, monitor: Monitor) -> IntArray:
