@@ -15,6 +15,8 @@ from kvopt.model import Instance, IntArray, exact_sum
 #: Called with the fields of one progress line: elapsed_s, incumbent, bound and what else the solver reports.
 ProgressCallback = Callable[[dict[str, Any]], None]
 
+#: Most threads a solver may be given.
+MOST_WORKERS = 1_000
 #: Seconds between two progress reports.
 REPORT_EVERY_S = 0.2
 
@@ -65,8 +67,10 @@ class Monitor:
                 raise InputError(f"the {name} must be positive, got {value}")
         if not 0 <= target_gap < float("inf"):
             raise InputError(f"the target gap must be at least 0, got {target_gap}")
-        if seed < 0 or workers < 1:
-            raise InputError("the seed must be at least 0 and the number of workers at least 1")
+        if seed < 0:
+            raise InputError(f"the seed must be at least 0, got {seed}")
+        if not 1 <= workers <= MOST_WORKERS:
+            raise InputError(f"the number of workers must be within 1..{MOST_WORKERS}, got {workers}")
         self.instance = instance
         self.time_limit_s = time_limit_s
         self.memory_limit_gb = memory_limit_gb

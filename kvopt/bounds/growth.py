@@ -83,7 +83,7 @@ def bound(instance: Instance, *, time_limit_s: float = 10.0) -> Bound:
 def improved(instance: Instance, prices: MemoryPrices) -> Bound:
     """The bound of given prices, or a growth bound that is better."""
     best = plain.certified(instance, prices)
-    if instance.has_arrivals:
+    if instance.has_arrivals or exact_sum(instance.volume) >= 2**62:
         return best
     for share in LEAD_SHARES:
         leads = fluid_leads(instance, share)
