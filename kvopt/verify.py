@@ -31,8 +31,8 @@ NOTHING = "NOTHING"
 #: Limits on the prices of a certificate: size of an integer, number of rounds.
 LARGEST = 1 << 62
 MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
-#: Longest output and most unpacked bytes of codes in a search certificate.
-MOST_OUTPUT, MOST_CODES = 20_000, 1 << 30
+#: Longest output, most unpacked bytes of codes, and most types times priced rounds in a search certificate.
+MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
 #: Most requests of an instance.
 MOST_REQUESTS = 10_000_000
 #: Bits by which convex prices are finer than the prices of a certificate.
@@ -568,7 +568,7 @@ class Replay:
         self.capacity = problem.capacity
         self.prompt, self.output, self.arrival, self.count = map(list, zip(*types, strict=True))
         self.width = width = max(self.output)
-        if width > MOST_OUTPUT or len(types) * len(prices) > MOST_ROUNDS:
+        if width > MOST_OUTPUT or len(types) * len(prices) > MOST_PRICED_STARTS:
             raise Refusal("the instance is too large for a certificate of this kind")
         self.bits = bits = (2 * self.capacity).bit_length() + 1
         self.field = (1 << bits) - 1

@@ -18,7 +18,7 @@ from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray, exact_sum
 from kvopt.monitor import Monitor
-from kvopt.verify import MOST_ROUNDS
+from kvopt.verify import MOST_PRICED_STARTS
 
 #: Parents expanded in one kernel call, and rows of the array the call fills.
 PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
@@ -143,7 +143,7 @@ class Search:
     def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
         self.instance = instance
         self.monitor = monitor
-        if len(instance.types) * len(prices.numerators) > MOST_ROUNDS:
+        if len(instance.types) * len(prices.numerators) > MOST_PRICED_STARTS:
             # More than the checker takes, and more than the memory of its tables is worth.
             prices = MemoryPrices(prices.numerators[:0], prices.denominator)
         self.prices = within_int64(instance, prices)
