@@ -24,6 +24,7 @@ from kvopt.bounds.bound import Bound
 from kvopt.bounds.fluid import fluid_length, fluid_prices, type_volumes
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.model import Certificate, Instance, IntArray, exact_sum
+from kvopt.verify import MOST_ROUNDS_NOT_CONVEX
 
 #: Spans of equal length into which the fluid schedule is cut: more for few types, which are quick to check.
 SPANS, SPANS_FEW_TYPES, FEW_TYPES = 100, 400, 2000
@@ -87,7 +88,8 @@ def improved(instance: Instance, prices: MemoryPrices) -> Bound:
         return best
     for share in LEAD_SHARES:
         leads = fluid_leads(instance, share)
-        if not leads.lead.any():
+        # The checker sums over every lead, and takes no more than this.
+        if not 0 < exact_sum(leads.lead) <= MOST_ROUNDS_NOT_CONVEX:
             continue
         candidates = [fluid_with_leads(instance, leads)]
         small = len(instance.types) * len(prices.numerators) <= MOST_STARTS
