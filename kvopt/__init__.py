@@ -9,8 +9,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -18,7 +16,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from kvopt.io.formats import read, read_result, write, write_result
     from kvopt.model import Certificate, Instance, Result, Schedule, Status
-    from kvopt.solve import solve
+    from kvopt.solving import solve
 
 #: Public name -> module; loaded on first use, so that `import kvopt` and `kvopt --help` stay quick.
 _HOMES = {
@@ -31,7 +29,7 @@ _HOMES = {
     "write": "kvopt.io.formats",
     "read_result": "kvopt.io.formats",
     "write_result": "kvopt.io.formats",
-    "solve": "kvopt.solve",
+    "solve": "kvopt.solving",
 }
 
 __all__ = [
@@ -56,14 +54,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
-
-
-class _Face(ModuleType):
-    """Keeps `kvopt.solve` the function: loading the module of that name would put the module in its place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face

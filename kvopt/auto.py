@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer, load_solver
+from kvopt.solving import Answer, load_solver
 
 #: Above these the dynamic programme is not tried.
 DP_MAX_REQUESTS, DP_MAX_TYPES, DP_MAX_OUTPUT = 400, 60, 256

@@ -9,7 +9,7 @@ from itertools import permutations
 from kvopt.exact.brute_force import MAX_N
 from kvopt.model import Instance, Result
 from kvopt.monitor import Monitor
-from kvopt.solve import solve
+from kvopt.solving import solve
 from kvopt.verify import REFUSED, Verification, verify
 
 #: The methods compared unless others are named; brute force joins them on small instances.

@@ -11,7 +11,7 @@ import numpy as np
 
 from kvopt import Instance
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Larger than the limit of any test, small enough for any machine that runs them.
 MOST_GB = 2.0

@@ -28,7 +28,7 @@ from kvopt.bench.suite import Case, Suite, load_suite
 from kvopt.bench.summary import ALL, contradictions, profile_times, speed_ups, summarise
 from kvopt.cli import app
 from kvopt.errors import InputError, UnknownNameError
-from kvopt.solve import SOLVERS
+from kvopt.solving import SOLVERS
 
 HERE = Path(__file__).parent
 LIBRARY = HERE.parent / "instances"
@@ -143,7 +143,7 @@ def test_pickled_instances_stay_what_they_are() -> None:
 def test_a_killed_benchmark_goes_on_where_it_was(fakes: None, tmp_path: Path) -> None:
     """Kill -9 in the middle: no process is left behind, nothing finished is lost or done again."""
     log_file = tmp_path / "results.jsonl"
-    code = "from kvopt.solve import SOLVERS; SOLVERS['slow'] = 'misbehaving:slow'\nfrom kvopt.cli import main; main()"
+    code = "from kvopt.solving import SOLVERS; SOLVERS['slow'] = 'misbehaving:slow'\nfrom kvopt.cli import main; main()"
     arguments = ["bench", "teaching:number=1-3", "--solvers", "slow", "--workers", "1", "-o", str(tmp_path)]
     marks = tmp_path / "ids"
     marks.mkdir()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from strategies import instances
 
 from kvopt import Instance, Status, solve
-from kvopt.solve import EXACT_SOLVERS
+from kvopt.solving import EXACT_SOLVERS
 
 
 @pytest.mark.parametrize("solver", [name for name in EXACT_SOLVERS if name != "brute-force"])

@@ -11,7 +11,7 @@ from kvopt.cli import app
 from kvopt.crosscheck import attempt, contradictions
 from kvopt.errors import SolverError
 from kvopt.monitor import Monitor
-from kvopt.solve import SOLVERS, Answer
+from kvopt.solving import SOLVERS, Answer
 
 INSTANCE = Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)])
 

@@ -25,7 +25,7 @@ from kvopt.cli.plotting import Kind
 from kvopt.io.formats import InstanceFile, InstanceRef, RequestRow, ResultFile, parse_instance, parse_result
 from kvopt.model import Status
 from kvopt.policies.backlog import list_schedule
-from kvopt.solve import SOLVERS, Answer
+from kvopt.solving import SOLVERS, Answer
 from kvopt.verify import Problem, schedule_violations, verify, verify_result
 
 ROOT = Path(__file__).parent.parent

@@ -18,12 +18,12 @@ FOUR = kv.Instance(capacity=5, prompt=[1, 1, 1, 1], output=[1, 1, 3, 3], name="a
     "code",
     [
         "from kvopt import solve",
-        "import kvopt.solve; from kvopt import solve",
+        "import kvopt.solving; from kvopt import solve",
         "import kvopt.exact.brute_force; import kvopt; solve = kvopt.solve",
     ],
 )
 def test_solve_is_a_function(code: str) -> None:
-    """The module kvopt.solve has the name of its function and must not take its place, whatever is imported first."""
+    """`kvopt.solve` is the function, whatever is imported first; no module of kvopt may take its name."""
     program = f"{code}; from kvopt import Instance; print(solve(Instance(5, [1], [2]), 'brute-force').total_latency)"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (shown.stdout, shown.stderr) == ("2\n", "")

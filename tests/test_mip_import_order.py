@@ -59,6 +59,6 @@ def test_any_order_without_highspy_works() -> None:
 def test_kvopt_loads_no_solver_before_one_is_used() -> None:
     """`kvopt --help` and reading files must stay quick."""
     run = python(
-        "import sys, kvopt, kvopt.solve, kvopt.cli; print([m for m in ('ortools', 'pulp') if m in sys.modules])"
+        "import sys, kvopt, kvopt.solving, kvopt.cli; print([m for m in ('ortools', 'pulp') if m in sys.modules])"
     )
     assert run.stdout == "[]\n"

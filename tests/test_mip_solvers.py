@@ -17,7 +17,7 @@ from kvopt.mip.formulation import aggregated
 from kvopt.mip.pulp_cbc import build, run
 from kvopt.mip.running import prepare
 from kvopt.monitor import Monitor
-from kvopt.solve import EXACT_SOLVERS
+from kvopt.solving import EXACT_SOLVERS
 
 GENERAL = [name for name, home in EXACT_SOLVERS.items() if home.startswith("kvopt.mip.")]
 AGGREGATED = ["cp-sat", "cp-sat-starts", "highs", "scip", "cbc"]

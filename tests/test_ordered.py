@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kvopt import Instance
 from kvopt.exact.ordered import best_waits
 from kvopt.monitor import Monitor
-from kvopt.solve import solve
+from kvopt.solving import solve
 from kvopt.verify import schedule_violations
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kvopt import Instance, Schedule
 from kvopt.policies.backlog import list_schedule
-from kvopt.solve import solve
+from kvopt.solving import solve
 from kvopt.verify import schedule_violations
 
 #: prompt, capacity, outputs, total latency of shortest-first (computed, docs of the counterexamples).

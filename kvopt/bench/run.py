@@ -8,7 +8,7 @@ from kvopt.bench.cell import Cell, Record
 from kvopt.bench.log import Log
 from kvopt.bench.running import run_cell
 from kvopt.bench.suite import Suite
-from kvopt.solve import SOLVERS, load_solver
+from kvopt.solving import SOLVERS, load_solver
 
 
 def cells_of(

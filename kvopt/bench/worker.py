@@ -17,7 +17,7 @@ from kvopt.bench.machine import machine
 from kvopt.errors import KvoptError
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
-from kvopt.solve import SOLVERS, solve
+from kvopt.solving import SOLVERS, solve
 from kvopt.verify import verify
 from kvopt.versions import versions
 

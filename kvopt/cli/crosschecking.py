@@ -40,7 +40,7 @@ def crosscheck(
     from kvopt.crosscheck import attempt, contradictions, default_solvers
     from kvopt.io.formats import read
     from kvopt.monitor import Monitor
-    from kvopt.solve import load_solver
+    from kvopt.solving import load_solver
 
     instance = read(file)
     names = default_solvers(instance) if solvers is None else [name.strip() for name in solvers.split(",")]

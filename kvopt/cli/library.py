@@ -99,7 +99,7 @@ def solve(
     import msgspec
 
     from kvopt.library import build_index, solve_library, write_index
-    from kvopt.solve import load_solver
+    from kvopt.solving import load_solver
 
     load_solver(solver)
     outcomes: list[Outcome] = []

@@ -61,8 +61,8 @@ def solve(
     """Solve an instance file; the schedule is verified before it is shown."""
     from kvopt.io.formats import encode_result, read, write_result
     from kvopt.monitor import Monitor
-    from kvopt.solve import load_solver
-    from kvopt.solve import solve as run
+    from kvopt.solving import load_solver
+    from kvopt.solving import solve as run
 
     load_solver(solver)
     check_output(output, json)

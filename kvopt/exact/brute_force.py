@@ -11,7 +11,7 @@ from __future__ import annotations
 from kvopt.errors import TooLargeError
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Largest number of requests accepted.
 MAX_N = 8

@@ -16,7 +16,7 @@ from kvopt.exact.search import Search
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 from kvopt.verify import MOST_OUTPUT
 
 #: Width of the very first beam, guided by the memory prices alone.

@@ -26,7 +26,7 @@ import numpy as np
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies.backlog import list_schedule
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: States kept per stage in the successive beams, as far as memory allows; the first beam that cuts nothing is exact.
 BEAMS = (10, 300, 10_000, 100_000)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from kvopt.model import Instance, RequestTypes
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Unstarted count of each type; running requests as sorted (type, rounds left).
 State = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]

@@ -21,7 +21,7 @@ from kvopt.large import kernels
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Positions of the order that one window anneals, and that it fixes before it slides on.
 WINDOW, COMMIT = 40, 5

@@ -13,7 +13,7 @@ from kvopt.mip.libraries import cp_model
 from kvopt.mip.running import Claim, conclude, prepare, refuse, relative_gap, wait, whole_bound
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:

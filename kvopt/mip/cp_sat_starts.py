@@ -29,7 +29,7 @@ from kvopt.mip.libraries import cp_model
 from kvopt.mip.running import conclude, warm_start
 from kvopt.model import Instance, IntArray, exact_sum
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Largest number of requests: the model is quadratic in it.
 MAX_REQUESTS = 300

@@ -15,7 +15,7 @@ from kvopt.mip.libraries import mathopt, model_pb2
 from kvopt.mip.running import Claim, conclude, prepare, refuse, relative_gap
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 if TYPE_CHECKING:
     from ortools.util.python.solve_interrupter import SolveInterrupter

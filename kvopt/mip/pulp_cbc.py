@@ -21,7 +21,7 @@ from kvopt.mip.libraries import pulp
 from kvopt.mip.running import Claim, conclude, prepare, refuse, relative_gap, wait
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Name of a formulation -> function that makes it.
 FORMULATIONS: dict[str, Callable[[Instance, IntArray], Formulation]] = {"aggregated": aggregated, "indexed": indexed}

@@ -17,7 +17,7 @@ from kvopt.mip.horizon import latest_starts
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies.backlog import solve_fcfs, solve_mc_sf, solve_svf
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 #: Memory that the solvers need while they run, measured: 0.8 to 1.7 kB for each coefficient of a memory row.
 BYTES_PER_COEFFICIENT = 1_500

@@ -21,7 +21,7 @@ import numpy as np
 
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
-from kvopt.solve import Answer
+from kvopt.solving import Answer
 
 
 def solve_fcfs(instance: Instance, monitor: Monitor) -> Answer:
