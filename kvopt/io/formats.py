@@ -18,6 +18,7 @@ import numpy as np
 
 from kvopt.errors import InputError
 from kvopt.io.files import read_bytes, write_bytes
+from kvopt.io.repeated_keys import has_repeated_keys, repeated_keys
 from kvopt.model import MAX_REQUESTS, MAX_VALUE, Certificate, Instance, Result, Schedule, Status
 
 #: Errors of one file that are listed before the report is cut.
@@ -107,6 +108,8 @@ def parse_instance(data: bytes, source: str = "instance") -> Instance:
         file = msgspec.json.decode(data, type=InstanceFile)
     except NOT_JSON:
         raise report(source, instance_errors(data)) from None
+    if has_repeated_keys(data):
+        raise report(source, instance_errors(data))
     rows = file.requests
     prompt = np.fromiter((row.prompt for row in rows), np.int64, len(rows))
     output = np.fromiter((row.output for row in rows), np.int64, len(rows))
@@ -166,12 +169,13 @@ def row_rule_errors(capacity: int | None, rows: dict[int, RequestRow]) -> Iterat
 
 
 def instance_errors(data: bytes) -> Iterator[str]:
-    """Every error of a file that does not decode as an `InstanceFile`."""
+    """Every error of a file that does not decode as an `InstanceFile`, or repeats a key."""
     try:
         raw = msgspec.json.decode(data)
     except NOT_JSON as error:
         yield f"not valid JSON ({error})"
         return
+    yield from repeated_keys(data)
     if not isinstance(raw, dict):
         yield f"$: expected an object, got {shown(raw)}"
         return
@@ -308,6 +312,8 @@ def parse_result(data: bytes, source: str = "result") -> ResultFile:
         file = msgspec.json.decode(data, type=ResultFile)
     except NOT_JSON:
         raise report(source, result_errors(data)) from None
+    if has_repeated_keys(data):
+        raise report(source, result_errors(data))
     if file.certificate is not None and not isinstance(file.certificate.get("kind"), str):
         kind = shown(file.certificate.get("kind"))
         raise report(source, [f"$.certificate.kind: expected str, got {kind}"])
@@ -315,12 +321,13 @@ def parse_result(data: bytes, source: str = "result") -> ResultFile:
 
 
 def result_errors(data: bytes) -> Iterator[str]:
-    """Every error of a file that does not decode as a `ResultFile`."""
+    """Every error of a file that does not decode as a `ResultFile`, or repeats a key."""
     try:
         raw = msgspec.json.decode(data)
     except NOT_JSON as error:
         yield f"not valid JSON ({error})"
         return
+    yield from repeated_keys(data)
     if not isinstance(raw, dict):
         yield f"$: expected an object, got {shown(raw)}"
         return

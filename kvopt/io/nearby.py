@@ -28,7 +28,7 @@ def read_results(paths: Sequence[str]) -> list[Result]:
             raise InputError(f"{paths[0]}: an instance; give a result file after it")
         instance = parse_instance(first, paths[0])
         return [read_result(path, instance) for path in paths[1:]]
-    return [read_result(path, find_instance(path)) for path in paths]
+    return [read_result(path, find_instance(path)[1]) for path in paths]
 
 
 def is_instance(data: bytes) -> bool:
@@ -40,8 +40,8 @@ def is_instance(data: bytes) -> bool:
     return isinstance(raw, dict) and raw.get("format") == "kvopt/instance"
 
 
-def find_instance(path: str | Path) -> Instance:
-    """The instance in the folder of a result file that has the digest the result names.
+def find_instance(path: str | Path) -> tuple[Path, Instance]:
+    """The instance in the folder of a result file that has the digest the result names, and its file.
 
     Looked for under the name of the instance and under the name of the result without ``.result``.
 
@@ -58,11 +58,11 @@ def find_instance(path: str | Path) -> Instance:
             continue
         instance = read(candidate)
         if instance.digest == reference.digest:
-            return instance
+            return candidate, instance
         tried.append(f"{candidate}: another instance, digest {instance.digest}")
     raise InputError(
         f"{path}: its instance {reference.name!r} with digest {reference.digest} is not next to it; "
-        "name the instance file before the result\n" + "\n".join(f"  {line}" for line in tried)
+        "name the instance file too\n" + "\n".join(f"  {line}" for line in tried)
     )
 
 
