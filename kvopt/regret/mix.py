@@ -1,0 +1,117 @@
+"""A mix: finitely many request types, each with its share of the arrivals, on one worker."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from kvopt.errors import InputError
+from kvopt.model import MAX_VALUE, IntArray
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Request types and their shares of the arrivals.
+
+    Parameters
+    ----------
+    capacity : int
+        KV cache capacity M in tokens.
+    prompt, output : sequence of int, length K
+        Lengths of each type; ``prompt + output <= capacity``.
+    share : sequence of Fraction (int, float or str are converted), length K
+        Relative frequency of each type, positive; scaled to sum 1. A float counts as the decimal it prints as.
+
+    Raises
+    ------
+    InputError
+        For a value out of range, a NaN, a type listed twice or one that can never run.
+
+    Examples
+    --------
+    >>> mix = Mix(8, [1, 1], [2, 6], [0.7, 0.3])
+    >>> mix.share, mix.volume, mix.volume_capacity
+    ((Fraction(7, 10), Fraction(3, 10)), (5, 27), Fraction(20, 29))
+    """
+
+    capacity: int
+    prompt: tuple[int, ...]
+    output: tuple[int, ...]
+    share: tuple[Fraction, ...]
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "prompt", tuple(self.prompt))
+        set_(self, "output", tuple(self.output))
+        set_(self, "capacity", whole(self.capacity, "the capacity", 1))
+        if not self.output:
+            raise InputError("a mix needs at least one type")
+        if not len(self.prompt) == len(self.output) == len(self.share):
+            raise InputError(f"{len(self.prompt)} prompts, {len(self.output)} outputs and {len(self.share)} shares")
+        set_(self, "prompt", tuple(whole(s, f"type {k}: prompt", 0) for k, s in enumerate(self.prompt)))
+        set_(self, "output", tuple(whole(o, f"type {k}: output", 1) for k, o in enumerate(self.output)))
+        for k, (s, o) in enumerate(zip(self.prompt, self.output, strict=True)):
+            if s + o > self.capacity:
+                raise InputError(f"type {k}: peak {s + o} exceeds the capacity {self.capacity}; it can never run")
+            if (s, o) in list(zip(self.prompt, self.output, strict=True))[:k]:
+                raise InputError(f"type {k}: prompt {s} and output {o} are listed twice; add the shares")
+        weights = [positive_fraction(f, f"type {k}: share") for k, f in enumerate(self.share)]
+        total = sum(weights, Fraction(0))
+        set_(self, "share", tuple(f / total for f in weights))
+
+    def __len__(self) -> int:
+        return len(self.output)
+
+    @property
+    def volume(self) -> tuple[int, ...]:
+        """Token-rounds of one request of each type, ``s*o + o*(o+1)/2``."""
+        return tuple(s * o + o * (o + 1) // 2 for s, o in zip(self.prompt, self.output, strict=True))
+
+    @property
+    def mean_volume(self) -> Fraction:
+        """Token-rounds of a request on average."""
+        return sum((f * v for f, v in zip(self.share, self.volume, strict=True)), Fraction(0))
+
+    @property
+    def volume_capacity(self) -> Fraction:
+        """Requests per round that fill the capacity completely, ``M / mean volume``: no policy sustains more."""
+        return self.capacity / self.mean_volume
+
+    @property
+    def columns(self) -> tuple[IntArray, IntArray]:
+        """Prompts and outputs as int64 arrays of shape (K,)."""
+        return np.array(self.prompt, np.int64), np.array(self.output, np.int64)
+
+    def scaled(self, factor: int) -> Mix:
+        """The same types on `factor` times the capacity."""
+        return Mix(self.capacity * factor, self.prompt, self.output, self.share)
+
+
+def whole(value: object, what: str, least: int) -> int:
+    """An integer within least .. 2^31 - 1; InputError naming `what` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= MAX_VALUE:
+        raise InputError(f"{what} must be an integer within {least}..{MAX_VALUE}, got {value!r}")
+    return int(value)
+
+
+def positive_fraction(value: object, what: str) -> Fraction:
+    """A positive number as the fraction it prints as; InputError naming `what` for anything else.
+
+    >>> positive_fraction(0.1, "rate")
+    Fraction(1, 10)
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | str):
+        raise InputError(f"{what} must be a positive number, got {value!r}")
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        raise InputError(f"{what} must be a positive number, got {value}")
+    try:
+        exact = value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{what} must be a positive number, got {value!r}") from None
+    if exact <= 0:
+        raise InputError(f"{what} must be a positive number, got {value}")
+    return exact
