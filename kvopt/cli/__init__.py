@@ -14,6 +14,7 @@ from kvopt.cli import (
     bounding,
     capacity,
     crosschecking,
+    fluid,
     generating,
     importing,
     library,
@@ -61,6 +62,7 @@ library.register(app)
 plotting.register(app)
 crosschecking.register(app)
 benching.register(app)
+fluid.register(app)
 
 
 def main() -> None:

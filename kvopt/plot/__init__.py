@@ -11,6 +11,7 @@ from kvopt.plot.figure import draw
 from kvopt.plot.profiles import gap_profile, performance_profile
 from kvopt.plot.progress import trajectory
 from kvopt.plot.rows import waiting
+from kvopt.plot.stability import stability
 from kvopt.plot.usage import memory
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "picture_suffix",
     "save",
     "schedule",
+    "stability",
     "trajectory",
     "waiting",
 ]
