@@ -19,6 +19,7 @@ from kvopt.cli import (
     importing,
     library,
     plotting,
+    reporting,
     schema,
     solving,
 )
@@ -60,6 +61,7 @@ importing.register(app)
 generating.register(app)
 library.register(app)
 plotting.register(app)
+reporting.register(app)
 crosschecking.register(app)
 benching.register(app)
 fluid.register(app)

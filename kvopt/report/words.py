@@ -1,0 +1,88 @@
+"""What the verifier makes of a result, in sentences; the solver's own claim never stands alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from kvopt import verify
+from kvopt.model import Result
+from kvopt.verify import Verification
+
+#: What each kind of certificate is, in a clause.
+KINDS = {
+    "volume": "the token-rounds that memory can serve in time",
+    "flow": "a flow of token-rounds from requests to rounds",
+    "prices": "a price for the memory of each round",
+    "growth": "prices that see how memory grows between completions",
+    "search": "a search of all states that could lead to a better schedule",
+}
+
+
+class Words(NamedTuple):
+    """A heading, its grade for the style sheet (``proved``, ``open`` or ``refused``), and the grounds."""
+
+    heading: str
+    grade: str
+    grounds: list[str]
+
+
+def proof_in_words(result: Result, verification: Verification) -> Words:
+    """Heading and grounds of the verdict, plain text.
+
+    Parameters
+    ----------
+    result : Result
+    verification : Verification
+        Of this result.
+
+    Returns
+    -------
+    Words
+
+    Examples
+    --------
+    >>> from kvopt import Instance, solve
+    >>> result = solve(Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3]), "mc-sf")
+    >>> proof_in_words(result, verify.verify(result)).heading
+    'Feasible; how good it is has not been proved'
+    """
+    value, bound = verification.total_latency, verification.lower_bound
+    if verification.verdict == verify.REFUSED:
+        grounds = ["The verifier found claims that do not hold; no figure of this result should be quoted."]
+        return Words("Refused", "refused", grounds + [str(violation) for violation in verification.violations])
+    if verification.verdict == verify.NOTHING:
+        return Words("Nothing to check", "open", ["The result holds neither a schedule nor a certificate."])
+    kind = "" if result.certificate is None else result.certificate.kind
+    evidence = f"certificate of kind {kind!r} ({KINDS.get(kind, 'see docs/certificates.md')})"
+    if value is None:
+        grounds = [f"The verifier checked the {evidence}. The result holds no schedule."]
+        return Words(f"Proved: no schedule is below {bound:,}", "proved", grounds)
+    schedule = f"The verifier tested the memory of every round and recomputed the total latency: {value:,} rounds."
+    if verification.optimal:
+        grounds = [schedule, f"It checked the {evidence}: no schedule is below {bound:,}, and this one reaches it."]
+        return Words("Proved optimal", "proved", grounds)
+    if bound is not None:
+        gap = percent(Fraction(value - bound, bound)) if bound else "unknown"
+        grounds = [schedule, f"It checked the {evidence}: no schedule is below {bound:,}."]
+        return Words(f"Proved to be within {gap} of the optimum", "proved", grounds)
+    return Words("Feasible; how good it is has not been proved", "open", [schedule, bare_claim(result)])
+
+
+def bare_claim(result: Result) -> str:
+    """What the solver claims without a certificate."""
+    if result.lower_bound is None:
+        return "The solver gives no lower bound."
+    return (
+        f"The solver claims that no schedule is below {result.lower_bound:,} (status {result.status.value!r}), "
+        "but gives no certificate: a claim, not a proof."
+    )
+
+
+def percent(ratio: Fraction) -> str:
+    """A ratio in per cent, rounded up, so that no gap looks smaller than it is.
+
+    >>> percent(Fraction(1, 3)), percent(Fraction(0))
+    ('33.34 %', '0.00 %')
+    """
+    return f"{-(-ratio.numerator * 10_000 // ratio.denominator) / 100:,.2f} %"
