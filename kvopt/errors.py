@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
+from typing import Any
+
 
 class KvoptError(Exception):
     """Base class of every error that kvopt raises on purpose."""
@@ -14,6 +17,27 @@ class InputError(KvoptError, ValueError):
     """
 
 
+class ArgumentError(InputError):
+    """An argument of the wrong type or out of range; the command line shows the option in the argument's place.
+
+    Attributes
+    ----------
+    argument : str
+        Its name in Python.
+    rule : str
+        What it must be, and the value it has.
+    """
+
+    def __init__(self, argument: str, rule: str, value: object) -> None:
+        self.argument = argument
+        self.rule = f"{rule}, got {reprlib.repr(value)}"
+        super().__init__(f"{argument} {self.rule}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its message: worker processes send their errors home."""
+        return InputError, self.args
+
+
 class UnknownNameError(InputError, LookupError):
     """A solver, policy, model or GPU name that kvopt does not know; the message lists those it knows."""
 
@@ -23,6 +47,10 @@ class UnknownNameError(InputError, LookupError):
 
 class TooLargeError(InputError):
     """An instance outside the range a method is built for (brute force beyond its size, say)."""
+
+
+class PolicyError(InputError):
+    """A policy did what it must not in a simulation; the message names policy, round or second, and request."""
 
 
 class SolverError(KvoptError, RuntimeError):

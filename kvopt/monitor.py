@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kvopt.errors import InputError
+from kvopt.arguments import instance_of, number, time_limit, whole_number
+from kvopt.errors import ArgumentError
 from kvopt.model import Instance, IntArray, exact_sum
 
 #: Called with the fields of one progress line: elapsed_s, incumbent, bound and what else the solver reports.
@@ -17,6 +18,8 @@ ProgressCallback = Callable[[dict[str, Any]], None]
 
 #: Most threads a solver may be given.
 MOST_WORKERS = 1_000
+#: Largest memory limit and largest target gap: whoever wants more wants none.
+MOST_GB, MOST_GAP = 1e9, 1e9
 #: Seconds between two progress reports.
 REPORT_EVERY_S = 0.2
 
@@ -62,21 +65,17 @@ class Monitor:
         workers: int = 2,
         on_progress: ProgressCallback | None = None,
     ) -> None:
-        for name, value in (("time limit", time_limit_s), ("memory limit", memory_limit_gb)):
-            if value is not None and not value > 0:
-                raise InputError(f"the {name} must be positive, got {value}")
-        if not 0 <= target_gap < float("inf"):
-            raise InputError(f"the target gap must be at least 0, got {target_gap}")
-        if seed < 0:
-            raise InputError(f"the seed must be at least 0, got {seed}")
-        if not 1 <= workers <= MOST_WORKERS:
-            raise InputError(f"the number of workers must be within 1..{MOST_WORKERS}, got {workers}")
+        instance_of("instance", instance, Instance)
+        if on_progress is not None and not callable(on_progress):
+            raise ArgumentError("on_progress", "must be a function", on_progress)
         self.instance = instance
-        self.time_limit_s = time_limit_s
-        self.memory_limit_gb = memory_limit_gb
-        self.target_gap = target_gap
-        self.seed = seed
-        self.workers = workers
+        self.time_limit_s = time_limit("time_limit_s", time_limit_s)
+        self.memory_limit_gb = (
+            None if memory_limit_gb is None else number("memory_limit_gb", memory_limit_gb, above=0, most=MOST_GB)
+        )
+        self.target_gap = number("target_gap", target_gap, least=0, most=MOST_GAP)
+        self.seed = whole_number("seed", seed, 0)
+        self.workers = whole_number("workers", workers, 1, MOST_WORKERS)
         self.interrupted = False
         #: Child processes that work for the solver; their memory counts.
         self.children: set[int] = set()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvopt import verify
+from kvopt.arguments import instance_of
 from kvopt.errors import SolverError, UnknownNameError
 from kvopt.model import Certificate, Instance, IntArray, Result, Schedule, Status
 from kvopt.monitor import Monitor, ProgressCallback
@@ -72,7 +73,7 @@ def load_solver(name: str) -> Solver:
     UnknownNameError
         If there is none; the message lists the names.
     """
-    if name not in SOLVERS:
+    if not isinstance(name, str) or name not in SOLVERS:
         raise UnknownNameError("solver", name, list(SOLVERS))
     module, function = SOLVERS[name].split(":")
     return getattr(importlib.import_module(module), function)
@@ -112,6 +113,8 @@ def solve(
     ------
     UnknownNameError
         If `solver` is not known.
+    ArgumentError
+        If another argument is of the wrong type or out of range.
     SolverError
         If the solver fails, or what it returns does not pass verification.
 
@@ -121,8 +124,11 @@ def solve(
     >>> result.status.value, result.total_latency
     ('optimal', 12)
     """
+    instance_of("instance", instance, Instance)
     run = load_solver(solver)
-    if monitor is None:
+    if monitor is not None:
+        instance_of("monitor", monitor, Monitor)
+    else:
         monitor = Monitor(
             instance,
             time_limit_s=time_limit_s,

@@ -188,7 +188,7 @@ def test_staggering_lesson():
         ("counterexample", {"number": 10}, "within 1..9"),
         ("teaching", {"number": 0}, "within 1..7"),
         ("teaching", {"seed": 1}, "takes no seed"),
-        ("types", {"seed": -1}, "seed must be at least 0"),
+        ("types", {"seed": -1}, "seed must be an integer of at least 0"),
     ],
 )
 def test_bad_parameters_are_refused(family, parameters, message):

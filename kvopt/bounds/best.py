@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+from kvopt.arguments import instance_of, time_limit
 from kvopt.bounds.bound import Bound
-from kvopt.errors import InputError, SolverError, UnknownNameError
+from kvopt.errors import SolverError, UnknownNameError
 from kvopt.model import Instance
 
 METHODS = ("volume", "lp", "prices", "growth", "flow", "best")
@@ -36,7 +37,7 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
     UnknownNameError
         If there is no such method.
     InputError
-        If the time limit is not positive.
+        If the instance is none, or the time limit is not positive.
     TooLargeError
         If the instance is too large for flow.
     SolverError
@@ -52,8 +53,8 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
 
     if method not in METHODS:
         raise UnknownNameError("bound", method, list(METHODS))
-    if time_limit_s is not None and not time_limit_s > 0:
-        raise InputError(f"the time limit must be positive, got {time_limit_s}")
+    instance_of("instance", instance, Instance)
+    time_limit_s = time_limit("time_limit_s", time_limit_s)
     if method == "volume":
         return volume.bound(instance)
     if method == "flow":

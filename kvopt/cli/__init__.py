@@ -23,7 +23,7 @@ from kvopt.cli import (
     schema,
     solving,
 )
-from kvopt.errors import KvoptError
+from kvopt.errors import ArgumentError, KvoptError
 
 #: Exit codes (docs/formats.md).
 EXIT_DONE, EXIT_NO, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -67,10 +67,23 @@ benching.register(app)
 fluid.register(app)
 
 
+def option(argument: str) -> str:
+    """The option that a Python argument is on the command line, which leaves units to the help texts.
+
+    >>> option("time_limit_s"), option("workers")
+    ('--time-limit', '--workers')
+    """
+    short = {"time_limit_s": "time-limit", "memory_limit_gb": "memory-limit", "target_gap": "gap"}
+    return f"--{short.get(argument, argument.replace('_', '-'))}"
+
+
 def main() -> None:
     """Entry point of the ``kvopt`` command: one readable message and the right exit code for each failure."""
     try:
         app()
+    except ArgumentError as error:
+        print(f"kvopt: {option(error.argument)} {error.rule}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
     except KvoptError as error:
         print(f"kvopt: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.console import Json, Quiet, exact, say
-from kvopt.errors import InputError
+from kvopt.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:
     from kvopt.hardware import Gpu, KvCache, Model
@@ -58,6 +58,8 @@ def capacity(
         return
     own = {"layers": layers, "kv_heads": kv_heads, "head_size": head_size, "parameters": parameters}
     chosen, stated = choose_model(model, config, own)
+    if exact(reserve_mb, "--reserve-mb") < 0:
+        raise ArgumentError("reserve_mb", "must be at least 0", reserve_mb)
     kv = KvCache(
         model=chosen,
         gpu=choose_gpu(gpu, gpu_memory),

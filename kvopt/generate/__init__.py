@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kvopt import __version__
+from kvopt.arguments import whole_number
 from kvopt.errors import InputError, UnknownNameError
 from kvopt.model import Instance
 from kvopt.options import check_options
@@ -92,8 +93,7 @@ def generate(family: str, *, seed: int | None = None, name: str | None = None, *
     meta: dict[str, Any] = {"family": family, "parameters": used}
     if "random" in signature.parameters:
         meta["seed"] = 0 if seed is None else seed
-        if meta["seed"] < 0:
-            raise InputError(f"the seed must be at least 0, got {seed}")
+        whole_number("seed", meta["seed"], 0)
         instance = function(np.random.Generator(np.random.PCG64(meta["seed"])), **parameters)
     elif seed is not None:
         raise InputError(f"family {family!r} makes no random choice and takes no seed")

@@ -11,7 +11,8 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from kvopt.errors import InputError, UnknownNameError
+from kvopt.arguments import whole_number
+from kvopt.errors import ArgumentError, InputError, UnknownNameError
 from kvopt.hardware.gpus import GPUS, Gpu
 from kvopt.hardware.models import MODELS, Model
 from kvopt.model import MAX_VALUE
@@ -84,9 +85,10 @@ class KvCache:
         if self.count not in ("all", "layers"):
             raise UnknownNameError("way of counting weights", self.count, ["all", "layers"])
         if not 0 < self.fraction <= 1:
-            raise InputError(f"the memory fraction must be above 0 and at most 1, got {float(self.fraction)}")
-        if self.gpus < 1 or self.block < 1 or self.reserve_bytes < 0:
-            raise InputError("the number of GPUs and the block must be at least 1, the reserve at least 0")
+            raise ArgumentError("fraction", "must be above 0 and at most 1", float(self.fraction))
+        whole_number("gpus", self.gpus, 1)
+        whole_number("block", self.block, 1)
+        whole_number("reserve_bytes", self.reserve_bytes, 0)
         if self.count == "layers" and self.model.layer_parameters is None:
             raise InputError(
                 f"model {self.model.name!r}: only its total number of parameters is known, not the layers'"

@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from kvopt.arguments import path_like
 from kvopt.errors import InputError
 
 
@@ -20,12 +21,13 @@ def read_bytes(path: str | Path) -> bytes:
     InputError
         If the file is missing, unreadable or not valid gzip.
     """
+    path_like(path)
     if str(path) == "-":
         return sys.stdin.buffer.read()
     try:
         data = Path(path).read_bytes()
         return gzip.decompress(data) if str(path).endswith(".gz") else data
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: a zero byte in the name
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
 
 
@@ -37,6 +39,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     InputError
         If the folder is missing, not writable or full; what stood at `path` is untouched.
     """
+    path_like(path)
     if str(path) == "-":
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -61,7 +64,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         except BaseException:
             Path(beside).unlink(missing_ok=True)
             raise
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be written ({reason(error)})") from error
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 import numpy as np
 
+from kvopt.arguments import instance_of
 from kvopt.errors import InputError
 from kvopt.io.files import read_bytes, write_bytes
 from kvopt.io.repeated_keys import has_repeated_keys, repeated_keys
@@ -243,6 +244,7 @@ def report(source: str, errors: Any) -> InputError:
 
 def write(instance: Instance, path: str | Path) -> None:
     """Write an instance file; consecutive equal requests without ids become one row with a count."""
+    instance_of("instance", instance, Instance)
     write_bytes(path, encode_instance(instance))
 
 
@@ -280,6 +282,7 @@ def read_result(path: str | Path, instance: Instance) -> Result:
     InputError
         If the file breaks the format or was made for another instance (different digest).
     """
+    instance_of("instance", instance, Instance)
     source = str(path)
     file = parse_result(read_bytes(path), source)
     if file.instance.digest != instance.digest:
@@ -359,4 +362,5 @@ def encode_result(result: Result) -> bytes:
 
 def write_result(result: Result, path: str | Path) -> None:
     """Write a result file (``.json`` or ``.json.gz``), whole or not at all."""
+    instance_of("result", result, Result)
     write_bytes(path, encode_result(result))

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvopt.arguments import whole_number
 from kvopt.errors import InputError
 from kvopt.io.formats import read, read_result
 from kvopt.library.files import instance_files, result_file
@@ -86,8 +87,7 @@ def solve_library(
     KeyboardInterrupt
         After the running solvers have stopped and their best schedules are stored.
     """
-    if jobs < 1:
-        raise InputError(f"jobs must be at least 1, got {jobs}")
+    whole_number("jobs", jobs, 1)
     options = ["--solver", solver, "--workers", str(workers), "--quiet"]
     if time_limit_s is not None:
         options += ["--time-limit", str(time_limit_s)]

@@ -75,7 +75,7 @@ def prepare(
     if needed_gb > allowed_gb:
         raise TooLargeError(
             f"the time-indexed model has {len(model.group):,} variables and {model.coefficients:,} coefficients in "
-            f"{model.horizon:,} rounds; it would need about {needed_gb:.1f} GB, {allowed_gb:.1f} GB are allowed"
+            f"{model.horizon:,} rounds; it would need about {needed_gb:.3g} GB, {allowed_gb:.3g} GB are allowed"
         )
     return model, model.encode(starts)
 

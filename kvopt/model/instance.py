@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kvopt.errors import InputError
+from kvopt.arguments import instance_of, whole_number
+from kvopt.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,14 +36,18 @@ def exact_sum(values: IntArray) -> int:
     return sum(values.tolist())
 
 
-def frozen_column(values: Iterable[int] | IntArray) -> IntArray:
+def frozen_column(values: Iterable[int] | IntArray, name: str) -> IntArray:
     """A read-only int64 copy of `values`; raises InputError for anything but integers."""
-    array = np.array(values if isinstance(values, np.ndarray) else list(values))
-    if array.size == 0:
+    try:
+        array = np.array(values if isinstance(values, np.ndarray) else list(values))
+    except (TypeError, ValueError):  # not iterable, or lists of different lengths
+        array = np.array(None)
+    if array.ndim == 1 and array.size == 0:
         array = array.astype(np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise InputError(f"a column must be a flat list of integers, got {array.dtype} with shape {array.shape}")
-    column = array.astype(np.int64)
+    wraps = array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max
+    if array.ndim != 1 or array.dtype.kind not in "iu" or wraps:
+        raise InputError(f"{name}: expected a flat list of integers, got {reprlib.repr(values)}")
+    column = np.ascontiguousarray(array, dtype=np.int64)
     column.setflags(write=False)
     return column
 
@@ -74,6 +80,18 @@ class RequestTypes:
         """Request indices of each type, ascending."""
         order = np.argsort(self.of_request, kind="stable")
         return tuple(np.split(order, np.cumsum(self.count)[:-1]))
+
+    def starts_of_requests(self, kind: IntArray, start: IntArray) -> IntArray:
+        """Start rounds by request when the j-th run is of type ``kind[j]`` and starts in round ``start[j]``.
+
+        Parameters
+        ----------
+        kind, start : int64 arrays of shape (n,)
+            Each type k occurs ``count[k]`` times; its members take its runs in the given order.
+        """
+        starts = np.empty(len(start), dtype=np.int64)
+        starts[np.concatenate(self.members)] = start[np.argsort(kind, kind="stable")]
+        return starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +136,19 @@ class Instance:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "prompt", frozen_column(self.prompt))
-        set_(self, "output", frozen_column(self.output))
+        set_(self, "prompt", frozen_column(self.prompt, "prompt"))
+        set_(self, "output", frozen_column(self.output, "output"))
         arrival = np.zeros(len(self.output), dtype=np.int64) if self.arrival is None else self.arrival
-        set_(self, "arrival", frozen_column(arrival))
-        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int | np.integer):
-            raise InputError(f"capacity must be an integer, got {self.capacity!r}")
-        set_(self, "capacity", int(self.capacity))
+        set_(self, "arrival", frozen_column(arrival, "arrival"))
+        set_(self, "capacity", whole_number("capacity", self.capacity, 1, MAX_VALUE))
+        instance_of("name", self.name, str)
+        instance_of("meta", self.meta, Mapping)
         if self.ids is not None:
+            if isinstance(self.ids, str) or not isinstance(self.ids, Iterable):
+                raise ArgumentError("ids", "must be a list of texts", self.ids)
             set_(self, "ids", tuple(self.ids))
+            if not all(isinstance(name, str) for name in self.ids):
+                raise ArgumentError("ids", "must be a list of texts", self.ids)
         self._check()
 
     def _check(self) -> None:
@@ -135,8 +157,6 @@ class Instance:
             raise InputError("an instance needs at least one request")
         if n > MAX_REQUESTS:
             raise InputError(f"{n} requests; at most {MAX_REQUESTS} are supported")
-        if not 1 <= self.capacity <= MAX_VALUE:
-            raise InputError(f"capacity {self.capacity} is not within 1..{MAX_VALUE}")
         if self.ids is not None and (len(self.ids) != n or len(set(self.ids)) != n):
             raise InputError("ids must be distinct, one for each request")
         for name, least in (("prompt", 0), ("output", 1), ("arrival", 0)):
@@ -162,8 +182,14 @@ class Instance:
         >>> Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)]).output.tolist()
         [1, 1, 3, 3]
         """
-        full = [(*row, *(1, 0)[len(row) - 2 :]) for row in rows]
-        prompt, output, count, arrival = (np.array(column, dtype=np.int64) for column in zip(*full, strict=True))
+        try:
+            full = [(*row, *(1, 0)[len(row) - 2 :]) for row in rows]
+            columns = [frozen_column(column, "rows") for column in zip(*full, strict=True)]
+            prompt, output, count, arrival = columns or np.zeros((4, 0), dtype=np.int64)
+        except (TypeError, ValueError):
+            raise ArgumentError("rows", "must be a list of rows of two to four integers", rows) from None
+        if (count < 0).any():
+            raise ArgumentError("rows", "must have counts of at least 0", rows)
         return cls(
             capacity=capacity,
             prompt=np.repeat(prompt, count),
@@ -229,8 +255,9 @@ class Instance:
         """Requests grouped by equal (prompt, output, arrival)."""
         rows = np.column_stack((self.prompt, self.output, self.arrival))
         unique, inverse, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-        prompt, output, arrival = (frozen_column(np.ascontiguousarray(unique[:, j])) for j in range(3))
-        return RequestTypes(prompt, output, arrival, frozen_column(count), frozen_column(inverse.reshape(-1)))
+        columns = {name: unique[:, j] for j, name in enumerate(("prompt", "output", "arrival"))}
+        columns |= {"count": count, "of_request": inverse.reshape(-1)}
+        return RequestTypes(**{name: frozen_column(column, name) for name, column in columns.items()})
 
     @cached_property
     def digest(self) -> str:

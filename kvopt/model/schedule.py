@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from kvopt.arguments import instance_of
 from kvopt.errors import InputError
 from kvopt.model.instance import Instance, IntArray, exact_sum, frozen_column
 
@@ -34,7 +35,8 @@ class Schedule:
     starts: IntArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "starts", frozen_column(self.starts))
+        instance_of("instance", self.instance, Instance)
+        object.__setattr__(self, "starts", frozen_column(self.starts, "starts"))
         if len(self.starts) != self.instance.n:
             raise InputError(f"{len(self.starts)} starts for {self.instance.n} requests")
 
