@@ -20,7 +20,7 @@ from kvopt import Instance, solve
 from kvopt.bounds import METHODS, lower_bound
 from kvopt.bounds import flow as flow_bound
 from kvopt.bounds import lp as lp_bound
-from kvopt.bounds.fluid import fluid_length, fluid_prices, marginal_volumes, priced_horizon, type_volumes
+from kvopt.bounds.fluid import fluid_length, fluid_prices, marginal_volumes, type_volumes
 from kvopt.bounds.prices import MemoryPrices, certificate, certified, evaluate, fluid, memory_prices, rounded
 from kvopt.errors import InputError, TooLargeError, UnknownNameError
 from kvopt.io.formats import write
@@ -190,7 +190,7 @@ def test_prices_of_a_fluid_schedule_are_convex() -> None:
     """What makes a large certificate quick to check: for a backlog the drops never grow, also after rounding."""
     rng = np.random.default_rng(5)
     instance = Instance(capacity=2000, prompt=rng.integers(0, 300, 1500), output=rng.integers(1, 200, 1500))
-    prices = fluid(instance, priced_horizon(instance.types, instance.capacity))
+    prices = fluid(instance)
     drops = -np.diff(prices.numerators, append=0)
     assert (np.diff(drops) <= 0).all()
     assert (drops >= 0).all()
@@ -207,7 +207,7 @@ def test_large_instances_get_fluid_prices() -> None:
     for arrival in (np.zeros(1000, dtype=np.int64), rng.integers(0, 1000, 1000)):
         instance = Instance(capacity=2000, arrival=arrival, **columns)
         prices = memory_prices(instance, time_limit_s=0.1)
-        expected = fluid(instance, priced_horizon(instance.types, instance.capacity))
+        expected = fluid(instance)
         assert prices.denominator == expected.denominator > 2**20
         assert (prices.numerators == expected.numerators).all()
         found = certified(instance, prices)

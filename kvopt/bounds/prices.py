@@ -63,15 +63,18 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPri
     """
     from kvopt.bounds.ascent import ascend
 
-    rounds = min(
-        priced_horizon(instance.types, instance.capacity),
-        MAX_ROUNDS_NOT_CONVEX if instance.has_arrivals else MAX_ROUNDS,
-    )
+    rounds = priced_rounds(instance)
     if rounds <= MAX_ROUNDS_NOT_CONVEX:
         prices = ascend(instance.types, instance.capacity, rounds, time_limit_s)
         if prices is not None:
             return rounded(instance, prices)
-    return fluid(instance, rounds)
+    return fluid(instance)
+
+
+def priced_rounds(instance: Instance) -> int:
+    """Rounds that may have a price."""
+    most = MAX_ROUNDS_NOT_CONVEX if instance.has_arrivals else MAX_ROUNDS
+    return min(priced_horizon(instance.types, instance.capacity), most)
 
 
 def rounded(instance: Instance, prices: npt.ArrayLike) -> MemoryPrices:
@@ -84,9 +87,9 @@ def rounded(instance: Instance, prices: npt.ArrayLike) -> MemoryPrices:
     return MemoryPrices(np.rint(values * denominator).astype(np.int64), denominator)
 
 
-def fluid(instance: Instance, rounds: int) -> MemoryPrices:
+def fluid(instance: Instance) -> MemoryPrices:
     """Prices of the fluid schedule; for a backlog non-increasing and convex, so that checking them is fast."""
-    marginal = marginal_volumes(instance.types, instance.capacity, rounds)
+    marginal = marginal_volumes(instance.types, instance.capacity, priced_rounds(instance))
     largest = dearest(instance, fluid_prices(marginal))
     denominator = FLUID_DENOMINATOR
     while denominator > 1 and largest * denominator >= 2**60:

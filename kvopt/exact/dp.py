@@ -7,42 +7,64 @@ costs, dominance and every rule with its argument.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from kvopt.bounds.prices import memory_prices
+from kvopt.bounds import prices
 from kvopt.exact.proof import search_certificate
-from kvopt.exact.relaxation import HEAVY, LIGHT, MEDIUM, Effort, relax
-from kvopt.exact.search import Search
+from kvopt.exact.relaxation import HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
+from kvopt.exact.search import Pass, Search
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solving import Answer
 from kvopt.verify import MOST_OUTPUT
 
-#: Width of the very first beam, guided by the memory prices alone.
+#: Width of the beam that the memory prices alone guide.
 FIRST_BEAM = 100
-#: Attempts: relaxation, width of the beam before the proof, children after which the proof is given up.
-ATTEMPTS: tuple[tuple[Effort, int, int | None], ...] = (
-    (LIGHT, 1_000, 400_000),
-    (MEDIUM, 1_000, 800_000),
-    (HEAVY, 10_000, None),
-)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a proof.
+
+    Attributes
+    ----------
+    effort : Effort
+        Size of the relaxation.
+    beam : int
+        Width of the beam before the proof.
+    budget : int or None
+        Children after which the proof is given up; None for the last attempt.
+    """
+
+    effort: Effort
+    beam: int
+    budget: int | None
+
+
+#: With the prices of the fluid schedule, which cost nothing: most small instances need no more.
+QUICK = Attempt(TINY, 30, 6_000)
+#: With prices near the best.
+THOROUGH = (Attempt(LIGHT, 1_000, 400_000), Attempt(MEDIUM, 1_000, 800_000), Attempt(HEAVY, 10_000, None))
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
     """Prove the optimum, or return the best schedule and a certified bound when a limit stops the search."""
     for policy in (backlog.solve_mc_sf, backlog.solve_svf):
         policy(instance, monitor)
-    search = Search(instance, memory_prices(instance), monitor)
+    search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
-    search.run(incumbent(monitor), FIRST_BEAM)
-    for effort, beam, budget in ATTEMPTS:
-        tighten(search, effort)
-        search.run(incumbent(monitor), beam)
-        threshold = incumbent(monitor)
-        proof = search.run(threshold, record=True, budget=budget)
-        if proof.complete or monitor.stopped:
-            break
+    threshold, proof = attempted(search, QUICK)
+    if not proof.complete and not monitor.stopped:
+        quick, search = search, Search(instance, prices.memory_prices(instance), monitor)
+        if quick.scale == search.scale:
+            search.relaxation = quick.relaxation
+        price_bound = raise_bound(search)
+        search.run(incumbent(monitor), FIRST_BEAM)
+        for attempt in THOROUGH:
+            threshold, proof = attempted(search, attempt)
+            if proof.complete or monitor.stopped:
+                break
     root_bound = search.ceiling(search.root_bound)
     if not proof.complete and proof.bound <= root_bound:
         # Labels that prove no more than the root would only burden the certificate.
@@ -67,10 +89,23 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     )
 
 
+def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
+    """Threshold and outcome of a pass that is a proof when it is complete."""
+    tighten(search, attempt.effort)
+    threshold = incumbent(search.monitor)
+    # A beam that drops nothing is a proof already.
+    done = search.run(threshold, attempt.beam, record=True, budget=attempt.budget)
+    if done.cut and not search.monitor.stopped:
+        threshold = incumbent(search.monitor)
+        done = search.run(threshold, record=True, budget=attempt.budget)
+    return threshold, done
+
+
 def tighten(search: Search, effort: Effort) -> None:
     """Give the search a relaxation of that effort where it beats the bound so far."""
     monitor = search.monitor
-    if monitor.stopped or monitor.gap_reached:
+    known = search.relaxation
+    if monitor.stopped or monitor.gap_reached or (known and known.exact_types):
         return
     found = relax(search.instance, search.scale, search.least_priced_cost, incumbent(monitor), effort, monitor)
     if found is None or monitor.stopped:

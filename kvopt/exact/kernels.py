@@ -503,6 +503,8 @@ def dominate(halt, lo, hi, order, begin, profile, value, time, mark, left, last_
         rows = np.zeros((size, words + 1), dtype=np.uint64)
         kept = np.empty(size, dtype=np.int32)
         ends = np.empty(size, dtype=np.int32)
+        # Memory of kept labels from each round on: it must not exceed the candidate's either, and falls with d.
+        rest = np.empty((size, width + 1), dtype=np.int32)
         # Kept labels in the order in which they are tried: the last successful one first.
         trial = np.arange(size)
         alive = 0
@@ -513,13 +515,19 @@ def dominate(halt, lo, hi, order, begin, profile, value, time, mark, left, last_
             busy = pack(profile[c], bits, words, candidate)
             t_c = time[c]
             needed = min(t_c, due)
+            area = np.int64(0)
+            for u in range(busy):
+                area += np.int64(profile[c, u])
             beaten = False
             for place in range(alive):
                 a = trial[place]
                 i = kept[a]
                 most = (value[c] - value[i]) // left
                 first = max(needed - time[i], np.int64(ends[a] - busy), np.int64(0))
-                for d in range(first, min(most, max(np.int64(ends[a]), first)) + 1):
+                last = min(most, max(np.int64(ends[a]), first))
+                while first <= last and first < ends[a] and rest[a, first] > area:
+                    first += 1
+                for d in range(first, last + 1):
                     if d == 0 and mark[i] > mark[c]:
                         continue
                     if within(rows[a], ends[a], d, candidate, bits, guard):
@@ -537,6 +545,9 @@ def dominate(halt, lo, hi, order, begin, profile, value, time, mark, left, last_
                 ends[alive] = busy
                 for j in range(words):
                     rows[alive, j] = candidate[j]
+                rest[alive, busy] = 0
+                for u in range(busy - 1, -1, -1):
+                    rest[alive, u] = min(np.int64(rest[alive, u + 1]) + profile[c, u], 2**31 - 1)
                 alive += 1
 
 
@@ -707,11 +718,12 @@ def sweep(cost, j, lo, hi, scale, start_cost, first, busy, target, move):
 
 
 @njit(cache=True, nogil=True)
-def path_usage(cost, scale, start_cost, first, busy, target, move, kinds):
-    """How often each class starts on an optimal path of the relaxed problem."""
-    used = np.zeros(kinds, dtype=np.int64)
-    c = following = 0
-    for j in range(cost.shape[0] - 1, 0, -1):
+def path(cost, scale, start_cost, first, busy, target, move, kinds):
+    """Class and start round of each run on an optimal path of the relaxed problem, in order."""
+    n = cost.shape[0] - 1
+    kind, start = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    c = t = following = lag = 0
+    for j in range(n, 0, -1):
         arc = first[c]
         found = False
         for w in range(busy[c] + 1):
@@ -720,11 +732,12 @@ def path_usage(cost, scale, start_cost, first, busy, target, move, kinds):
                 if node >= 0 and not found:
                     value = scale * (w * j + move[arc] * (j - 1)) + start_cost[k] + cost[j - 1, node]
                     if value == cost[j, c]:
-                        used[k] += 1
-                        following = node
+                        kind[n - j], start[n - j] = k, t + w
+                        following, lag = node, w + move[arc]
                         found = True
                 arc += 1
             if found:
                 break
         c = following
-    return used
+        t += lag
+    return kind, start

@@ -31,7 +31,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             if relaxation is None
             else {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()},
             "layers": done.layers,
-            "codes": base64.b64encode(zlib.compress(stream, 9)).decode(),
+            "codes": base64.b64encode(zlib.compress(stream, 6)).decode(),
         },
     )
 

@@ -43,6 +43,8 @@ class Effort:
     work: int
 
 
+#: A few milliseconds.
+TINY = Effort(arcs=10_000, work=400_000)
 #: Enough for two types; a fraction of a second.
 LIGHT = Effort(arcs=300_000, work=30_000_000)
 #: A second or two.
@@ -99,6 +101,11 @@ class Relaxation:
     cost: IntArray
     reward: IntArray
 
+    @property
+    def exact_types(self) -> bool:
+        """Every type is a class of its own."""
+        return len(self.class_of) == len(self.multipliers)
+
 
 def classes_of(instance: Instance, number: int) -> IntArray:
     """Class of each type: types in ascending (output, prompt) cut into `number` runs that lose least volume."""
@@ -143,7 +150,7 @@ def profile_graph(instance: Instance, class_of: IntArray, effort: Effort, watch:
 
 
 def relax(
-    instance: Instance, scale: int, start: IntArray, upper: int, effort: Effort, monitor: Monitor
+    instance: Instance, scale: int, guess: IntArray, upper: int, effort: Effort, monitor: Monitor
 ) -> Relaxation | None:
     """Solve the relaxed problem with good multipliers; None when even one class makes too many profiles.
 
@@ -152,7 +159,7 @@ def relax(
     instance : Instance
     scale : int
         Denominator of all costs.
-    start : int64 array of shape (K,)
+    guess : int64 array of shape (K,)
         First multipliers of the types: least priced costs of the linear programme do well.
     upper : int
         Total latency of a known schedule; the ascent aims at it.
@@ -168,7 +175,7 @@ def relax(
     types = instance.types
     number = len(graph.output)
     size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
-    multiplier = np.bincount(class_of, weights=types.count * start, minlength=number) / size
+    multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int((types.count * lacking).sum())
     cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
@@ -182,9 +189,14 @@ def relax(
         monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
         if best_value is None or value > best_value:
             best_value, best = value, tried
-            used = kernels.path_usage(cost, scale, scale * graph.output - tried, *arcs_of(graph), number)
-            direction = (size - used).astype(np.float64)
-            if not direction.any() or value > scale * (upper - 1):
+            kind, start = kernels.path(cost, scale, scale * graph.output - tried, *arcs_of(graph), number)
+            direction = (size - np.bincount(kind, minlength=number)).astype(np.float64)
+            if not direction.any():
+                if number == len(types) and not instance.has_arrivals:
+                    # Nothing is relaxed here: the path is a schedule, and an optimal one.
+                    monitor.offer(types.starts_of_requests(np.argsort(class_of)[kind], start))
+                break
+            if value > scale * (upper - 1):
                 break
         else:
             stride *= 0.5
@@ -197,13 +209,13 @@ def relax(
 
 
 def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:
-    """Classes and graph with as many classes as `effort` allows: all types if they are few."""
+    """Classes and graph with as many classes as `effort` allows; with few arcs all types or none."""
     kinds = len(instance.types)
     if kinds <= ALL_TYPES:
         class_of = np.arange(kinds)
         graph = profile_graph(instance, class_of, effort, watch)
-        if graph is not None:
-            return class_of, graph
+        if graph is not None or effort.arcs < LIGHT.arcs:
+            return None if graph is None else (class_of, graph)
     found = None
     for number in range(1, min(kinds, MAX_CLASSES) + 1):
         class_of = classes_of(instance, number)

@@ -429,15 +429,12 @@ class Search:
 
     def _starts(self, moves: list[Moves], label: int) -> IntArray:
         """Start rounds of all requests, read back from a complete label."""
-        types = self.instance.types
-        by_type: list[list[int]] = [[] for _ in range(len(types))]
+        runs = []
         for move in reversed(moves):
-            by_type[int(move.kind[label])].append(int(move.start[label]))
+            runs.append((int(move.kind[label]), int(move.start[label])))
             label = int(move.parent[label])
-        starts = np.empty(self.instance.n, dtype=np.int64)
-        for members, rounds in zip(types.members, by_type, strict=True):
-            starts[members] = rounds[::-1]
-        return starts
+        kind, start = np.array(runs[::-1], dtype=np.int64).T
+        return self.instance.types.starts_of_requests(kind, start)
 
 
 def within_int64(instance: Instance, prices: MemoryPrices) -> MemoryPrices:
