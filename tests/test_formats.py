@@ -365,11 +365,14 @@ def test_schema_accepts_what_is_written(instance):
 
 @pytest.mark.parametrize("kind", ["instance", "result"])
 def test_schema_command(kind, tmp_path):
-    """`kvopt schema` prints the schema, or writes it."""
+    """`kvopt schema` prints the schema or writes it; --json prints it in any case, as for every command."""
     shown = CliRunner().invoke(app, ["schema", kind])
     assert json.loads(shown.stdout) == msgspec.to_builtins(json_schema(kind))
-    CliRunner().invoke(app, ["schema", kind, "-o", str(tmp_path / "schema.json")])
+    written = CliRunner().invoke(app, ["schema", kind, "-o", str(tmp_path / "schema.json")])
     assert (tmp_path / "schema.json").read_text() == shown.stdout
+    assert written.stdout == ""
+    for more in (["--json"], ["--json", "-o", str(tmp_path / "schema.json")], ["--json", "-o", "-"]):
+        assert CliRunner().invoke(app, ["schema", kind, *more]).stdout == shown.stdout
 
 
 # ---------------------------------------------------------------- writing

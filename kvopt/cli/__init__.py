@@ -78,7 +78,7 @@ def option(argument: str) -> str:
 
 
 def main() -> None:
-    """Entry point of the ``kvopt`` command: one readable message and the right exit code for each failure."""
+    """Run the command line: one readable message and the right exit code for each failure."""
     try:
         app()
     except ArgumentError as error:
@@ -87,9 +87,10 @@ def main() -> None:
     except KvoptError as error:
         print(f"kvopt: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        print("kvopt: interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:  # Typer's own ending of an interrupted command is silent
+            print("kvopt: interrupted", file=sys.stderr)
+        raise
     except MemoryError:
         print("kvopt: out of memory", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

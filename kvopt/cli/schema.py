@@ -28,7 +28,7 @@ def schema(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print the JSON Schema (draft 2020-12) of instance or result files; it is JSON with or without --json."""
+    """Print the JSON Schema (draft 2020-12) of instance or result files; with -o and --json, write and print it."""
     import msgspec
 
     from kvopt.io.files import write_bytes
@@ -37,4 +37,6 @@ def schema(
     text = msgspec.json.format(msgspec.json.encode(json_schema(kind.value)), indent=2)
     write_bytes(output, text + b"\n")
     if output != "-":
+        if json:
+            typer.echo(text)
         say(f"written to {output}", quiet)

@@ -79,9 +79,9 @@ def solve(
     )
     with interruptible(monitor):
         result = run(instance, solver, monitor=monitor)
-    line.end()
-    if output is not None:
-        write_result(result, output)
+        line.end()
+        if output is not None:
+            write_result(result, output)
     if json:
         typer.echo(encode_result(result), nl=False)
     else:
