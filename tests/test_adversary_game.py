@@ -194,7 +194,7 @@ def test_time_limit_keeps_the_bracket():
         ([(1, 1)], 0, 3, "number of requests"),
         ([(1, 1)], 3, -1, "horizon"),
         ([(4, 1)], 3, 3, "exceeds the capacity"),
-        ([], 3, 3, "at least one request"),
+        ([], 3, 3, "at least one type"),
     ],
 )
 def test_bad_games(menu, requests, horizon, says):

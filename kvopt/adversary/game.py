@@ -68,8 +68,9 @@ class Game:
     @classmethod
     def of(cls, capacity: int, menu: list[tuple[int, int]], requests: int, horizon: int) -> Game:
         """A game from (prompt, output) pairs."""
-        prompt, output = zip(*menu, strict=True) if menu else ((), ())
-        return cls(Instance(capacity=capacity, prompt=prompt, output=output, name="menu"), requests, horizon)
+        if not menu:
+            raise InputError("a menu needs at least one type")
+        return cls(Instance.from_rows(capacity, menu, name="menu"), requests, horizon)
 
     @property
     def types(self) -> list[tuple[int, int]]:

@@ -50,7 +50,8 @@ from ortools.graph.python import min_cost_flow  # noqa: E402
 from ortools.math_opt import model_pb2  # noqa: E402
 from ortools.math_opt.python import mathopt  # noqa: E402
 from ortools.sat.python import cp_model  # noqa: E402
+from ortools.util.python.solve_interrupter import SolveInterrupter  # noqa: E402
 
 import pulp  # noqa: E402  isort: skip
 
-__all__ = ["cp_model", "mathopt", "min_cost_flow", "model_pb2", "pulp"]
+__all__ = ["SolveInterrupter", "cp_model", "mathopt", "min_cost_flow", "model_pb2", "pulp"]
