@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from strategies import instances
 
 from kvopt import Instance, Status, solve
+from kvopt.bounds import lower_bound
 from kvopt.errors import SolverError
 from kvopt.mip import worker
 from kvopt.mip.formulation import aggregated
 from kvopt.mip.pulp_cbc import build, run
-from kvopt.mip.running import prepare
+from kvopt.mip.running import Claim, conclude, prepare
 from kvopt.monitor import Monitor
 from kvopt.solving import EXACT_SOLVERS
 
@@ -44,8 +45,27 @@ def test_time_limit_gives_a_schedule_and_an_honest_bound(solver: str, limit_s: f
     assert time.perf_counter() - begun < limit_s + 6
     assert result.status == Status.FEASIBLE
     assert result.statistics["stopped_by"] == "time limit"
-    assert result.lower_bound is None or result.lower_bound < result.total_latency
+    assert 0 < lower_bound(HARD, "volume").value <= result.lower_bound < result.total_latency
     assert result.total_latency <= solve(HARD, "mc-sf").total_latency
+
+
+@pytest.mark.parametrize(("claimed", "own"), [(None, None), (0.0, None), (float("-inf"), None), (743.2, 744)])
+def test_a_weak_bound_is_replaced_and_named(claimed: float | None, own: int | None) -> None:
+    """A reader must see which bound the solver had, and that the better one is kvopt's, with its certificate."""
+    volume = lower_bound(HARD, "volume")
+    answer = conclude(Claim("unknown", bound=claimed), lambda values: values, Monitor(HARD))
+    assert (answer.lower_bound, answer.certificate) == (volume.value, volume.certificate)
+    assert answer.statistics["solver_bound"] == own
+    assert answer.statistics["bound_from"] == "kvopt, volume"
+
+
+def test_a_good_bound_is_the_solvers() -> None:
+    """Without a certificate, for the solver gives none."""
+    answer = conclude(Claim("feasible", bound=3000.0), lambda values: values, Monitor(HARD))
+    assert (answer.lower_bound, answer.certificate, answer.statistics["solver_bound"]) == (3000, None, 3000)
+    assert "bound_from" not in answer.statistics
+    killed = conclude(None, lambda values: values, Monitor(HARD))
+    assert (killed.certificate.kind, killed.statistics["solver_bound"]) == ("volume", None)
 
 
 @pytest.mark.parametrize("solver", ["cp-sat", "highs", "cbc"])

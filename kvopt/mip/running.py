@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kvopt.bounds import volume
 from kvopt.errors import SolverError, TooLargeError
 from kvopt.mip.formulation import Formulation
 from kvopt.mip.horizon import latest_starts
@@ -123,22 +124,28 @@ def relative_gap(monitor: Monitor) -> float:
 def whole_bound(bound: float | None) -> int | None:
     """Round a floating-point dual bound up to an integer, as total latencies are, less a tolerance for its error.
 
-    >>> whole_bound(743.9999999), whole_bound(743.0000004), whole_bound(743.1), whole_bound(float("-inf"))
+    What solvers say before they know anything, 0 or minus infinity, is no bound.
+
+    >>> whole_bound(743.9999999), whole_bound(743.0000004), whole_bound(743.1), whole_bound(0.0)
     (744, 743, 744, None)
     """
     if bound is None or not math.isfinite(bound):
         return None
-    return math.ceil(bound - 1e-6 - 1e-9 * abs(bound))
+    whole = math.ceil(bound - 1e-6 - 1e-9 * abs(bound))
+    return whole if whole > 0 else None
 
 
 def conclude(
     claim: Claim | None, decode: Callable[[npt.ArrayLike], IntArray], monitor: Monitor, **statistics: Any
 ) -> Answer:
-    """Offer the schedule in a claim and return its bound; None is a solver that had to be killed.
+    """Offer the schedule in a claim and return its bound, or kvopt's own volume bound where that is better.
+
+    The statistics keep what the solver said as ``solver_bound``, and ``bound_from`` names the origin of another.
 
     Parameters
     ----------
     claim : Claim or None
+        None of a solver that had to be killed.
     decode : callable
         Makes start rounds, shape (n,), from the values of the claim.
     monitor : Monitor
@@ -151,7 +158,7 @@ def conclude(
         If the values are no schedule.
     """
     if claim is None:
-        return Answer(monitor.bound, statistics=statistics | {"solver_status": "killed"})
+        claim = Claim("killed")
     if claim.values is not None:
         monitor.offer(decode(claim.values))
     bound = whole_bound(claim.bound)
@@ -159,7 +166,12 @@ def conclude(
         monitor.raise_bound(bound)
     if monitor.time_limit_s is not None and monitor.stop_reason is None and not monitor.gap_reached:
         statistics["stopped_by"] = "time limit"  # the solver's clock was a little ahead of the monitor's
-    return Answer(monitor.bound, statistics=statistics | {"solver_status": claim.status, **claim.statistics})
+    statistics |= {"solver_status": claim.status, "solver_bound": monitor.bound, **claim.statistics}
+    own = volume.bound(monitor.instance)
+    if monitor.bound is None or monitor.bound < own.value:
+        monitor.raise_bound(own.value)
+        statistics["bound_from"] = "kvopt, volume"
+    return Answer(monitor.bound, own.certificate if monitor.bound == own.value else None, statistics)
 
 
 def refuse(solver: str, status: str) -> SolverError:
