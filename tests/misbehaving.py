@@ -74,6 +74,14 @@ def slow(instance: Instance, monitor: Monitor) -> Answer:
     return honest(instance, monitor)
 
 
+def telling(instance: Instance, monitor: Monitor) -> Answer:
+    """Leaves the id of the process that runs its cell in the folder named by the environment."""
+    if not warming_up(instance):
+        Path(os.environ["PROCESS_IDS"], str(os.getppid())).touch()
+        time.sleep(0.5)
+    return honest(instance, monitor)
+
+
 def late(instance: Instance, monitor: Monitor) -> Answer:
     """Calls its kernels for the first time in the real solve, and makes that first call long."""
     from kvopt.bench.worker import compiled

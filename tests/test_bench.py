@@ -19,7 +19,9 @@ from typer.testing import CliRunner
 from kvopt import Instance, Status
 from kvopt.bench import running
 from kvopt.bench.cell import Cell, Outcome, Record, blank_record
+from kvopt.bench.cluster import run_on_cluster
 from kvopt.bench.log import csv_bytes, open_log
+from kvopt.bench.parquet import parquet_bytes
 from kvopt.bench.ranges import whole_numbers
 from kvopt.bench.report import tables_of, text_report, write_report
 from kvopt.bench.run import cells_of, run_cells
@@ -33,7 +35,7 @@ from kvopt.solving import SOLVERS
 HERE = Path(__file__).parent
 LIBRARY = HERE.parent / "instances"
 SMALL = Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)], name="small")
-FAKES = ("honest", "raising", "exiting", "crashing", "hungry", "deaf", "slow", "late")
+FAKES = ("honest", "raising", "exiting", "crashing", "hungry", "deaf", "slow", "telling", "late")
 
 
 @pytest.fixture
@@ -171,6 +173,33 @@ def test_a_killed_benchmark_goes_on_where_it_was(fakes: None, tmp_path: Path) ->
     assert len({json.loads(line)["instance"] for line in after.splitlines()}) == 3
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_terminated_benchmark_ends_in_good_order(fakes: None, tmp_path: Path, number: int) -> None:
+    """Batch systems send SIGTERM: exit code 130, word of what is kept, no process left, and the rest runs later."""
+    marks = tmp_path / "ids"
+    marks.mkdir()
+    code = (
+        "from kvopt.solving import SOLVERS; SOLVERS['deaf'] = 'misbehaving:deaf'; SOLVERS['slow'] = 'misbehaving:slow'"
+    )
+    code += "\nfrom kvopt.cli import main; main()"
+    arguments = ["bench", "teaching:number=1", "--solvers", "slow,deaf", "--workers", "1", "-o", str(tmp_path)]
+    benchmark = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PROCESS_IDS": str(marks)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert benchmark.stderr is not None
+    assert "[1/2]" in benchmark.stderr.readline()
+    benchmark.send_signal(number)
+    said = benchmark.communicate(timeout=30)[1]
+    assert benchmark.returncode == 130
+    assert "1 of 2 cells are in" in said
+    assert "Traceback" not in said
+    with open_log(tmp_path / "results.jsonl") as log:
+        assert [record.solver for record in log.records] == ["slow"]
+
+
 def wait_for(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Wait until the condition holds."""
     deadline = time.perf_counter() + limit_s
@@ -226,6 +255,77 @@ def test_records_survive_the_file(tmp_path: Path) -> None:
     assert header.startswith("group,instance,digest,requests,types,capacity,solver,seed")
     assert first.split(",")[6] == "dp"
     assert ",13,," in second
+
+
+def test_records_as_parquet(tmp_path: Path) -> None:
+    """The same figures with their types: absent ones stay absent, machine and versions are JSON."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    made = [msgspec.structs.replace(record("a1", "dp", 0.1), machine={"cores": 2}), record("a1", "x", None, 13, None)]
+    (tmp_path / "r.parquet").write_bytes(parquet_bytes(made))
+    rows = parquet.read_table(tmp_path / "r.parquet").to_pylist()
+    assert [row["lower_bound"] for row in rows] == [12, None]
+    assert (rows[0]["total_latency"], rows[0]["proved"], rows[0]["machine"]) == (12, True, '{"cores":2}')
+    assert list(rows[0]) == list(Record.__struct_fields__)
+    with pytest.raises(InputError, match="do not fit"):
+        parquet_bytes([record("a1", "dp", 0.1, 2**70)])
+
+
+@pytest.mark.parametrize(
+    ("option", "package"), [(["--parquet"], "pyarrow"), (["--cluster", "tcp://127.0.0.1:9"], "distributed")]
+)
+def test_missing_packages_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], package: str
+) -> None:
+    """What an option needs is said before the first cell runs, with the command that installs it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    run = CliRunner().invoke(app, ["bench", "teaching:number=1", "--solvers", "mc-sf", "-o", str(tmp_path), *option])
+    assert isinstance(run.exception, InputError)
+    assert "pip install 'kvopt[" in str(run.exception)
+
+
+@pytest.mark.parametrize("option", [("--time-limit", "-1"), ("--memory-limit", "0"), ("--workers", "0")])
+def test_limits_out_of_range_are_refused(tmp_path: Path, option: tuple[str, str]) -> None:
+    """Not one failed cell for each instance, but one message before anything runs."""
+    run = CliRunner().invoke(app, ["bench", "teaching:number=1", "--solvers", "mc-sf", "-o", str(tmp_path), *option])
+    assert isinstance(run.exception, InputError)
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+# ---------------------------------------------------------------- a cluster
+
+
+def test_cells_run_on_a_cluster(fakes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two Dask workers share the cells; a crash is its own cell's affair; a second run has nothing to do."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("PROCESS_IDS", str(tmp_path))
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        workers = {str(process) for process in client.run(os.getpid).values()}
+        arguments = ["bench", "teaching:number=1-4", "--solvers", "telling,crashing", "--workers", "1"]
+        arguments += ["--cluster", cluster.scheduler_address, "-o", str(tmp_path / "out"), "--json"]
+        first = CliRunner().invoke(app, arguments)
+        assert first.exit_code == 0, first.output
+        second = CliRunner().invoke(app, arguments)
+    assert {path.name for path in tmp_path.iterdir()} - {"out"} == workers
+    assert len(workers) == 2
+    summary = json.loads(first.stdout)
+    assert (summary["cells"], summary["ran"]) == (8, 8)
+    assert {one["solver"]: one["failed"] for one in summary["solvers"]} == {"telling": 0, "crashing": 4}
+    assert json.loads(second.stdout)["ran"] == 0
+    with open_log(tmp_path / "out" / "results.jsonl") as log:
+        assert len(log.records) == len({record.key for record in log.records}) == 8
+        assert {record.jobs for record in log.records} == {2}
+
+
+@pytest.mark.parametrize("address", ["nowhere", "bla://x:1", "tcp://127.0.0.1:9"])
+def test_no_cluster_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong address is bad input, found soon."""
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("kvopt.bench.cluster.CONNECT_S", 0.5)
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        next(run_on_cluster([cell("mc-sf")], address))
 
 
 # ---------------------------------------------------------------- figures
@@ -311,7 +411,7 @@ def test_tables_in_three_forms(tmp_path: Path) -> None:
     row = next(line for line in text.splitlines() if line.split()[:2] == ["all", "dp"])
     assert row.split()[2:8] == ["3", "3", "3", "0", "0.464", "10"]
     written = write_report("s", records(), tmp_path)
-    assert [path.name for path in written] == ["results.csv", "tables.md", "tables.tex", "profile.png"]
+    assert [path.name for path in written] == ["results.csv", "tables.md", "tables.tex", "profile.png", "gaps.png"]
     assert "| all | dp | 3 | 3 | 3 | 0 | 0.464 | 10 |" in (tmp_path / "tables.md").read_text()
     assert r"all & dp & 3 & 3 & 3 & 0 & 0.464 & 10 & 0.464 & 0.00 \% &" in (tmp_path / "tables.tex").read_text()
     assert "Time limit 20 s" in (tmp_path / "tables.md").read_text()

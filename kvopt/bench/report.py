@@ -7,7 +7,17 @@ from pathlib import Path
 
 from kvopt.bench.cell import Record
 from kvopt.bench.log import csv_bytes
-from kvopt.bench.summary import HARD_S, SolverSummary, SpeedUp, distinct, profile_times, speed_ups, summarise
+from kvopt.bench.parquet import parquet_bytes
+from kvopt.bench.summary import (
+    HARD_S,
+    SolverSummary,
+    SpeedUp,
+    distinct,
+    profile_gaps,
+    profile_times,
+    speed_ups,
+    summarise,
+)
 from kvopt.bench.tables import Table, latex_text
 from kvopt.io.files import write_bytes
 
@@ -145,8 +155,17 @@ def text_report(suite: str, records: Sequence[Record]) -> str:
     return "\n".join([*(table.text() for table in tables_of(suite, records)), *notes(records)])
 
 
-def write_report(suite: str, records: Sequence[Record], folder: Path) -> list[Path]:
-    """Write results.csv, tables.md, tables.tex and, if a solver gave bounds, profile.png.
+def write_report(suite: str, records: Sequence[Record], folder: Path, *, parquet: bool = False) -> list[Path]:
+    """Write results.csv, tables.md, tables.tex and, if a solver gave bounds, profile.png and gaps.png.
+
+    Parameters
+    ----------
+    suite : str
+        Named in the titles.
+    records : sequence of Record
+    folder : Path
+    parquet : bool
+        Write results.parquet as well; needs pyarrow.
 
     Returns
     -------
@@ -164,15 +183,18 @@ def write_report(suite: str, records: Sequence[Record], folder: Path) -> list[Pa
         "tables.md": markdown_page(tables, notes(records)).encode(),
         "tables.tex": latex_page(tables, notes(records)).encode(),
     }
+    if parquet:
+        files["results.parquet"] = parquet_bytes(records)
     for name, data in files.items():
         write_bytes(folder / name, data)
     written = [folder / name for name in files]
     profile = profile_times(records)
     if profile:
-        from kvopt.plot import performance_profile, save
+        from kvopt.plot import gap_profile, performance_profile, save
 
-        written.append(folder / "profile.png")
-        save(performance_profile(profile).figure.figure, written[-1])
+        for name, ax in (("profile", performance_profile(profile)), ("gaps", gap_profile(profile_gaps(records)))):
+            written.append(folder / f"{name}.png")
+            save(ax.figure.figure, written[-1])
     return written
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from operator import itemgetter
 from statistics import fmean
 
@@ -208,3 +209,11 @@ def profile_times(records: Sequence[Record]) -> dict[str, list[float | None]]:
     solvers = distinct(record.solver for record in records if record.lower_bound is not None)
     solved = {solver: solved_in(records, (solver,)) for solver in solvers}
     return {solver: [times.get(key) for key in keys] for solver, times in solved.items()}
+
+
+def profile_gaps(records: Sequence[Record]) -> dict[str, list[Fraction | None]]:
+    """Gap of each solver that gives bounds on each instance and seed, None where schedule or bound is missing."""
+    keys = list(dict.fromkeys((record.instance, record.seed) for record in records))
+    solvers = distinct(record.solver for record in records if record.lower_bound is not None)
+    found = {(record.solver, record.instance, record.seed): record.gap for record in records}
+    return {solver: [found.get((solver, *key)) for key in keys] for solver in solvers}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, Workers, say
+from kvopt.cli.console import Json, Quiet, Workers, say, terminable
 
 if TYPE_CHECKING:
     from kvopt.bench.cell import Record
@@ -30,7 +30,9 @@ def bench(
     time_limit: Annotated[float, typer.Option(help="Seconds for each solve.")] = 60.0,
     memory_limit: Annotated[float, typer.Option(help="Gigabytes of resident memory for each cell.")] = 8.0,
     workers: Workers = 2,
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time on this machine.")] = 1,
+    cluster: Annotated[str | None, typer.Option(help="Run on the Dask cluster with this scheduler address.")] = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too (needs pyarrow).")] = False,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Folder; out/bench/SUITE if not given.")] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -41,12 +43,15 @@ def bench(
     import msgspec
 
     from kvopt.bench.log import open_log
+    from kvopt.bench.parquet import require_pyarrow
     from kvopt.bench.ranges import whole_numbers
     from kvopt.bench.report import text_report, write_report
     from kvopt.bench.run import cells_of, run_cells
     from kvopt.bench.suite import folder_name, load_suite
     from kvopt.bench.summary import contradictions, speed_ups, summarise
 
+    if parquet:
+        require_pyarrow()
     chosen = load_suite(suite)
     names = list(dict.fromkeys(name.strip() for name in solvers.split(",")))
     cells = cells_of(
@@ -70,11 +75,12 @@ def bench(
             say(f"[{done:{len(str(len(cells)))}}/{len(cells)}] {described(record)}", quiet)
 
         try:
-            records = run_cells(cells, log, jobs, note)
+            with terminable():
+                records = run_cells(cells, log, jobs, note, cluster)
         except KeyboardInterrupt:
             say(f"{done} of {len(cells)} cells are in {log.path}; the same command goes on from there", quiet)
             raise
-    written = write_report(suite, records, folder)
+    written = write_report(suite, records, folder, parquet=parquet)
     contradicting = contradictions(records)
     if json:
         summary = {

@@ -94,6 +94,20 @@ def interruptible(monitor: Monitor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends a long run as Ctrl-C does, with what it has to say last and exit code 130."""
+
+    def end(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def percent(value: Fraction | None) -> str:
     """A ratio as a percentage with two decimals, rounded up so that no gap looks smaller than it is."""
     if value is None:
