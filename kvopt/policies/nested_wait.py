@@ -1,0 +1,108 @@
+"""Nested WAIT: batches for outputs that show only when they end (``nested-wait``, ``nested-wait-advancing``).
+
+Source: arXiv 2504.11320. Decode steps are cut into segments; requests that are not complete at the end of a segment
+gather before the next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
+
+from kvopt.errors import InputError
+from kvopt.online.policy import Policy
+from kvopt.online.view import Decision, View, VisibleRequest
+from kvopt.policies.thresholds import Threshold, fitting
+
+
+class NestedWait(Policy):
+    """Nested WAIT as published, with a rule that ends it.
+
+    Segment k covers the output tokens after ``ends[k - 1]`` up to ``ends[k]``, the last segment all that follow.
+    Who has generated exactly ``ends[k - 1]`` tokens waits before segment k, with its memory, first come, first
+    served; new requests wait before the first. A batch runs the longest prefix of segments with at least n_k
+    requests waiting before them; n_k of these enter, those inside move on, and later segments stand still. If
+    the prefix is empty the worker stays idle. Once nothing will ever arrive, all segments run.
+
+    Nothing is known of outputs, so memory can overflow unless the capacity has the safety buffer
+    (`kvopt.fluid.check_nested_wait`); then the last started is evicted.
+
+    Parameters
+    ----------
+    thresholds : sequence of float, shape (m,)
+        n of each segment, above 0.
+    ends : sequence of int, shape (m - 1,)
+        Output tokens at the inner boundaries, ascending, the first at least 1.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range or there are not one boundary fewer than thresholds.
+    """
+
+    name = "nested-wait"
+    advancing = False
+
+    def __init__(self, thresholds: Sequence[float] = (1,), ends: Sequence[int] = ()) -> None:
+        self.thresholds, self.ends = tuple(thresholds), tuple(ends)
+        if len(self.ends) != len(self.thresholds) - 1:
+            raise InputError(
+                f"policy {self.name!r}: {len(self.thresholds)} thresholds with {len(self.ends)} boundaries"
+            )
+        if any(a >= b for a, b in pairwise((0, *self.ends))):
+            raise InputError(f"policy {self.name!r}: boundaries must ascend from 1 on, got {list(self.ends)}")
+        self.begin(0)
+
+    def begin(self, seed: int) -> None:
+        """Every segment begins with its first batch."""
+        self.limits = [Threshold(value) for value in self.thresholds]
+
+    def decide(self, view: View) -> Decision:
+        """A batch of the longest prefix of segments that are ready, or idleness."""
+        waiting = list(view.waiting)
+        before, inside = self.segments(view)
+        entries: list[list[VisibleRequest]] = [waiting, *before[1:]]
+        ready = 0
+        while ready < len(self.limits) and self.limits[ready].reached(len(entries[ready])):
+            ready += 1
+        admitting = ready > 0 or view.ended
+        if view.ended or (self.advancing and ready == 0):
+            ready = len(self.limits)
+        chosen: list[VisibleRequest] = []
+        start: list[VisibleRequest] = []
+        for k in range(ready):
+            chosen += inside[k]
+            if k == 0 and admitting:
+                start = fitting(view, waiting[: self.take(0, bool(inside[0]))])
+            elif k > 0:
+                chosen += before[k][: self.take(k, bool(inside[k] or start or chosen))]
+        return Decision(start, advance=None if len(chosen) == len(view.running) else chosen, until=inf)
+
+    def segments(self, view: View) -> tuple[list[list[VisibleRequest]], list[list[VisibleRequest]]]:
+        """Running requests that wait before each segment, and those inside; in the order of their starts."""
+        before: list[list[VisibleRequest]] = [[] for _ in self.limits]
+        inside: list[list[VisibleRequest]] = [[] for _ in self.limits]
+        for request in view.running:
+            tokens = request.generated
+            k = bisect_left(self.ends, tokens)
+            if k < len(self.ends) and self.ends[k] == tokens:
+                before[k + 1].append(request)
+            else:
+                inside[k].append(request)
+        return before, inside
+
+    def take(self, k: int, moving: bool) -> int:
+        """How many may enter segment k in this batch; batches that would be empty are passed over."""
+        number = self.limits[k].take()
+        while number == 0 and not moving:
+            number = self.limits[k].take()
+        return number
+
+
+class NestedWaitAdvancing(NestedWait):
+    """Nested WAIT that, whenever no new request can start, goes on with all that runs."""
+
+    name = "nested-wait-advancing"
+    advancing = True
