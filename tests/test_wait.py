@@ -1,4 +1,4 @@
-"""WAIT and Nested WAIT: the rules step by step, memory, fractions, flushing, and what they are worth at equal budget."""
+"""WAIT and Nested WAIT: the rules step by step, memory, fractions, flushing, and their worth at equal budget."""
 
 from __future__ import annotations
 
