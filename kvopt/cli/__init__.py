@@ -19,6 +19,7 @@ from kvopt.cli import (
     importing,
     library,
     plotting,
+    regret,
     reporting,
     schema,
     solving,
@@ -64,6 +65,7 @@ plotting.register(app)
 reporting.register(app)
 crosschecking.register(app)
 benching.register(app)
+regret.register(app)
 fluid.register(app)
 
 

@@ -19,7 +19,7 @@ from kvopt.regret.mix import Mix
 NodeArray = npt.NDArray[np.int32]
 
 #: Most profiles `profile_graph` lists.
-MAX_PROFILES = 300_000
+MAX_PROFILES = 50_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ ONLINE_POLICIES = ("fcfs", "mc-sf", "svf")
 #: Width of the 95 % normal confidence intervals, in standard errors.
 NORMAL_95 = 1.959964
 #: States and waiting requests a table tells apart by default, and bytes that all tables may take.
-TABLE_STATES, TABLE_WAITING, TABLE_BYTES = 60_000, 40, 1_500_000_000
+TABLE_STATES, TABLE_WAITING, TABLE_BYTES = 30_000, 40, 1_500_000_000
 #: Seconds for the certified bound of one path and horizon.
 BOUND_TIME_LIMIT_S = 10.0
 
