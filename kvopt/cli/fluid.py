@@ -10,7 +10,7 @@ from kvopt.cli.console import Json, Quiet, exact, say
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
-    from kvopt.fluid import Condition, Equilibrium, Mix, NestedWait, Stability, Wait
+    from kvopt.fluid import Condition, Equilibrium, Mix, NestedWaitThresholds, Stability, WaitThresholds
     from kvopt.hardware import IterationTime
 
 
@@ -136,7 +136,7 @@ def hardware_capacity(model: str, gpu: str, gpus: int, fraction: str) -> int:
 
 def choose_thresholds(
     mix: Mix, time: IterationTime, capacity: int | None, given: str | None, nested: bool, **more: float
-) -> Wait | NestedWait:
+) -> WaitThresholds | NestedWaitThresholds:
     """Thresholds given or proposed, checked."""
     from kvopt.fluid import check_nested_wait, check_wait, nested_thresholds, wait_thresholds
 
@@ -165,7 +165,7 @@ def columns(mix: Mix) -> Any:
     return zip(mix.prompt, mix.output, mix.rate, strict=True)
 
 
-def as_dict(found: Equilibrium | Wait | NestedWait) -> dict[str, Any]:
+def as_dict(found: Equilibrium | WaitThresholds | NestedWaitThresholds) -> dict[str, Any]:
     """A result for ``--json``: lists for arrays, conditions with both sides; infinities become null."""
     from dataclasses import asdict
 
@@ -201,7 +201,7 @@ def describe_equilibrium(found: Equilibrium, mix: Mix) -> list[str]:
     ]
 
 
-def describe_thresholds(found: Wait | NestedWait, nested: bool) -> list[str]:
+def describe_thresholds(found: WaitThresholds | NestedWaitThresholds, nested: bool) -> list[str]:
     """Thresholds and conditions, for people."""
     n = ", ".join(f"{value:.4g}" for value in found.thresholds)
     lines = [

@@ -10,18 +10,18 @@ Source: arXiv 2504.11320. There an iteration takes ``d0 + d1 * (tokens held)``; 
 from kvopt.fluid.condition import Condition
 from kvopt.fluid.equilibrium import Equilibrium, UnstableLoadError, equilibrium
 from kvopt.fluid.mix import Mix, resident_time
-from kvopt.fluid.nested import NestedWait, check_nested_wait, nested_thresholds
+from kvopt.fluid.nested import NestedWaitThresholds, check_nested_wait, nested_thresholds
 from kvopt.fluid.stability import Stability, limit_shares, stability
-from kvopt.fluid.thresholds import Wait, check_wait, wait_periods, wait_thresholds
+from kvopt.fluid.thresholds import WaitThresholds, check_wait, wait_periods, wait_thresholds
 
 __all__ = [
     "Condition",
     "Equilibrium",
     "Mix",
-    "NestedWait",
+    "NestedWaitThresholds",
     "Stability",
     "UnstableLoadError",
-    "Wait",
+    "WaitThresholds",
     "check_nested_wait",
     "check_wait",
     "equilibrium",

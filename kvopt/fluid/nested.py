@@ -21,7 +21,7 @@ from kvopt.hardware import IterationTime
 
 
 @dataclass(frozen=True)
-class NestedWait:
+class NestedWaitThresholds:
     """Thresholds n of Nested WAIT and what they mean.
 
     Attributes
@@ -113,7 +113,7 @@ def check_nested_wait(
     horizon_s: float,
     failure_probability: float,
     capacity: int | None = None,
-) -> NestedWait:
+) -> NestedWaitThresholds:
     """Check thresholds: conditions on speed and continuation, and the memory that suffices with high probability.
 
     Conditions: ``T < n_1 / sum rates``; ``p_k < n_k / n_{k-1} < 1``; and, given a capacity,
@@ -172,7 +172,7 @@ def check_nested_wait(
     if capacity is not None:
         needed = memory + float(buffers.sum())
         conditions.append(Condition("tokens of a full batch and buffers, capacity", needed, capacity))
-    return NestedWait(n, iteration_s, memory, segments.continuation, exponents, buffers, tuple(conditions))
+    return NestedWaitThresholds(n, iteration_s, memory, segments.continuation, exponents, buffers, tuple(conditions))
 
 
 def exponent(p: float, ratio: float) -> float:
@@ -209,7 +209,7 @@ def nested_thresholds(
     failure_probability: float,
     capacity: int | None = None,
     slack: float = 0.5,
-) -> NestedWait:
+) -> NestedWaitThresholds:
     """Thresholds with ``n_k / n_{k-1} = p_k + slack (1 - p_k)`` and twice the least n_1, checked (derived).
 
     All conditions but the capacity's hold strictly. A small `slack` keeps batches near the equilibrium and needs

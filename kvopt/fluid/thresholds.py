@@ -18,7 +18,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Wait:
+class WaitThresholds:
     """Thresholds n of WAIT and what they mean.
 
     Attributes
@@ -45,7 +45,7 @@ class Wait:
 
 def check_wait(
     mix: Mix, time: IterationTime, thresholds: Sequence[float] | FloatArray, *, capacity: int | None = None
-) -> Wait:
+) -> WaitThresholds:
     """Check thresholds: a full batch must take less time than its requests need to arrive, and fit.
 
     Conditions: ``T(n) = d0 + sum n_j w_j <= n_j / rate_j`` for every type, and ``M* <= sum n_j A_j <= C`` with
@@ -88,7 +88,7 @@ def check_wait(
     conditions.append(Condition("tokens of the equilibrium, of a full batch", least, memory * (1 + ROUNDING)))
     if capacity is not None:
         conditions.append(Condition("tokens of a full batch, capacity", memory, capacity * (1 + ROUNDING)))
-    return Wait(n, iteration_s, memory, tuple(conditions))
+    return WaitThresholds(n, iteration_s, memory, tuple(conditions))
 
 
 def wait_periods(mix: Mix, time: IterationTime, *, capacity: int | None = None) -> tuple[float, float]:
@@ -108,7 +108,7 @@ def wait_periods(mix: Mix, time: IterationTime, *, capacity: int | None = None) 
 
 def wait_thresholds(
     mix: Mix, time: IterationTime, *, capacity: int | None = None, period_s: float | None = None
-) -> Wait:
+) -> WaitThresholds:
     """Thresholds ``c * rate``, checked.
 
     Parameters
