@@ -233,7 +233,43 @@ def test_broken_index_is_an_input_error(library):
         verify_library(library)
 
 
+def test_a_broken_index_is_made_anew(library):
+    """The command that the message names must not stumble over the same file."""
+    good = (library / "index.json").read_bytes()
+    (library / "index.json").write_text("{}")
+    assert CliRunner().invoke(app, ["library", "index", str(library)]).exit_code == 0
+    assert (library / "index.json").read_bytes() == good
+
+
+def test_page_sums_up_families_and_names_certificates(library):
+    """Who reads the page sees at once what is open, and how each bound was proved."""
+    page = (library / "README.md").read_text()
+    assert "| [easy](#easy) | - | - | 1 | 1 | 0 % | 0 |" in page
+    assert "| [hard](#hard) | - | - | 2 | 0 | 30.00 % | 1 |" in page
+    assert "| 13 | 10 | 30.00 % | certified gap, volume | by hand |" in page
+    assert "| - | - | - | no result | - |" in page
+
+
 # ---------------------------------------------------------------- improving
+
+
+@pytest.mark.parametrize("junk", ["", "{", '{"format": "kvopt/result"}', '{"a": 1, "a": 2}', "[" * 100_000])
+def test_an_unreadable_result_is_replaced(library, tmp_path, junk):
+    """A corrupt file in the library is no reason to keep out a right result, nor to stop solving the rest."""
+    (library / "hard" / "four.result.json").write_text(junk)
+    assert [path.stem for path in lacking(library)] == ["four", "nine"]
+    write_result(bare(FOUR, [0, 1, 0, 3]), tmp_path / "mine.json")
+    done = CliRunner().invoke(app, ["library", "improve", str(tmp_path / "mine.json"), "--root", str(library)])
+    assert done.exit_code == 0, done.output
+    assert read_result(library / "hard" / "four.result.json", FOUR).total_latency == 12
+    assert verify_library(library)[1] == []
+
+
+def test_a_result_of_another_instance_is_replaced(library, tmp_path):
+    """A result that was copied to the wrong place counts as none."""
+    shutil.copy(library / "easy" / "easy.result.json", library / "hard" / "four.result.json")
+    write_result(bare(FOUR, [0, 0, 1, 4]), tmp_path / "mine.json")
+    assert improve(library, tmp_path / "mine.json")[1]
 
 
 def test_merge_keeps_best_schedule_and_best_bound():

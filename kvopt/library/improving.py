@@ -11,7 +11,7 @@ from kvopt.errors import InputError
 from kvopt.io.files import read_bytes
 from kvopt.io.formats import parse_result, read, read_result
 from kvopt.library.files import instance_files, result_file, store_result
-from kvopt.model import Result, Status
+from kvopt.model import Instance, Result, Status
 
 
 class Refused(InputError):
@@ -100,10 +100,28 @@ def improve(root: str | Path, result_path: str | Path) -> tuple[Path, bool]:
 
 def accept(instance_path: Path, new: Result) -> bool:
     """Store `new`, or what it improves, beside its instance; tells whether it was better."""
-    before = result_file(instance_path)
-    merged = merge(None if before is None else read_result(before, new.instance), new)
+    merged = merge(stored_result(instance_path, new.instance), new)
     if merged is None:
         return False
     today = datetime.now(UTC).date().isoformat()
     store_result(replace(merged, statistics={**merged.statistics, "found_on": today}), instance_path)
     return True
+
+
+def stored_result(instance_path: Path, instance: Instance) -> Result | None:
+    """The result beside an instance; None if there is none, or what is there cannot be read as one of this instance.
+
+    An unreadable result must not keep out a right one.
+
+    Raises
+    ------
+    InputError
+        If there are two, packed and plain.
+    """
+    path = result_file(instance_path)
+    if path is None:
+        return None
+    try:
+        return read_result(path, instance)
+    except InputError:
+        return None

@@ -181,9 +181,15 @@ def read_index(root: str | Path) -> list[Entry]:
 
 
 def build_index(root: str | Path, jobs: int = 1) -> list[Entry]:
-    """Entries of all instances below `root`; results unchanged since the index was written are not verified again."""
+    """Entries of all instances below `root`; results unchanged since the index was written are not verified again.
+
+    A broken index is made anew, and everything is verified.
+    """
     root = Path(root)
-    known = {entry.file: entry for entry in read_index(root)}
+    try:
+        known = {entry.file: entry for entry in read_index(root)}
+    except InputError:
+        known = {}
     paths = instance_files(root)
     fresh = [path for path in paths if not unchanged(path, root, known)]
     known |= {entry.file: entry for entry, _ in entries(fresh, root, jobs)}

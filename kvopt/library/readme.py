@@ -21,26 +21,50 @@ a lower bound and its certificate. `meta` in each instance tells where it comes 
 
 *Proof* is the verdict of the verifier, not the solver's claim: **proved optimal** (a checked certificate gives a
 lower bound equal to the total latency), **certified gap** (a checked certificate gives the bound shown),
-**feasible** (the schedule was checked, no bound is certified). K is the number of different requests. *Solver* found
-the schedule in so many *seconds*; after a slash, the one that made the certificate.
+**feasible** (the schedule was checked, no bound is certified); then the kind of certificate (docs/certificates.md).
+*Solver* found the schedule in so many *seconds*; after a slash, the one that made the certificate. K is the number of
+different requests.
 
-- `make verify-instances` checks every result again and compares with the index.
-- `kvopt solve FILE -o mine.result.json`, then `kvopt library improve mine.result.json`: a better schedule or a
-  better certified bound replaces what is here if the verifier accepts it.
+`make verify-instances` checks every result again and compares with the index. `index.json` holds the same figures for
+programs. `kvopt report <family>/<name>.result.json` makes a page on one result, with its picture.
 
-## Families
+## Submitting a better value
 
-| family | what | made by |
-|---|---|---|
-| counterexamples | common prompt, shortest-first is not optimal; the smallest there are | exact computation |
-| teaching | one point each, small enough for a blackboard | by hand |
-| types | K = 1..4 types, n = 10..200, M 30-50, prompts 1-5, outputs 1-20 | `kvopt generate types` |
-| different | all requests different, n = 6..24, M 30-50, prompts 1-5, outputs up to M - prompt | `kvopt generate different` |
-| model1 | backlog of 40-60, synthetic model 1 of arXiv 2502.07115 | `kvopt generate model1` |
-| model2 | Poisson arrivals, synthetic model 2 of arXiv 2502.07115 | `kvopt generate model2` |
-| lmsys-like | lognormal lengths with mean and median of LMSYS-Chat-1M, capacity of Llama-2-70B on two A100s | `kvopt generate lmsys-like` |
-| azure-like | lengths with the percentiles of the Azure conversation trace 2023 (Azure Public Dataset, CC-BY 4.0; Patel et al., Splitwise, ISCA 2024); no row of the trace is contained | `kvopt generate azure-like` |
-"""  # noqa: E501
+A better schedule or a better certified bound replaces what is here, each on its own; the verifier decides, whoever
+sends it and however it was found.
+
+```
+kvopt solve <family>/<name>.json --time-limit 3600 -o mine.result.json      # or any other way to a result file
+kvopt verify <family>/<name>.json mine.result.json                          # PROVED or FEASIBLE
+kvopt library improve mine.result.json                                      # exit code 1: not better; 2: refused
+```
+
+The last command finds the instance by its digest, stores the merged result and makes this page anew; commit what it
+changed. The key `solver` of the result file is who gets named. A bound without a certificate is not kept
+(docs/formats.md states the format).
+"""
+
+#: Family -> what its instances are, and how they are made.
+FAMILIES = {
+    "counterexamples": ("common prompt, shortest-first is not optimal; the smallest there are", "exact computation"),
+    "teaching": ("one point each, small enough for a blackboard", "by hand"),
+    "types": ("K = 1..4 types, n = 10..200, M 30-50, prompts 1-5, outputs 1-20", "`kvopt generate types`"),
+    "different": (
+        "all requests different, n = 6..24, M 30-50, prompts 1-5, outputs up to M - prompt",
+        "`kvopt generate different`",
+    ),
+    "model1": ("backlog of 40-60, synthetic model 1 of arXiv 2502.07115", "`kvopt generate model1`"),
+    "model2": ("Poisson arrivals, synthetic model 2 of arXiv 2502.07115", "`kvopt generate model2`"),
+    "lmsys-like": (
+        "lognormal lengths with mean and median of LMSYS-Chat-1M, capacity of Llama-2-70B on two A100s",
+        "`kvopt generate lmsys-like`",
+    ),
+    "azure-like": (
+        "lengths with the percentiles of the Azure conversation trace 2023 (Azure Public Dataset, CC-BY 4.0; Patel et "
+        "al., Splitwise, ISCA 2024); no row of the trace is contained",
+        "`kvopt generate azure-like`",
+    ),
+}
 
 COLUMNS = (
     "| name | n | K | M | best value | bound | gap | proof | solver | seconds | found | version |\n"
@@ -50,14 +74,38 @@ COLUMNS = (
 
 
 def readme(entries: list[Entry]) -> str:
-    """The whole page, Markdown."""
-    parts = [HEAD]
-    for family, group in groupby(entries, key=lambda entry: entry.family):
-        rows = list(group)
-        proved = sum(entry.proof == "proved optimal" for entry in rows)
-        parts.append(f"\n## {family} ({len(rows)} instances, {proved} proved optimal)\n\n{COLUMNS}")
+    """The whole page, Markdown: how to read it, the families, a table of each.
+
+    Parameters
+    ----------
+    entries : list of Entry
+        Sorted by family.
+
+    Returns
+    -------
+    str
+    """
+    families = {family: list(group) for family, group in groupby(entries, key=lambda entry: entry.family)}
+    parts = [
+        HEAD,
+        "\n## Families\n\n",
+        "| family | what | made by | instances | proved optimal | largest gap | no gap known |\n",
+    ]
+    parts.append("|---|---|---|---:|---:|---:|---:|\n")
+    parts += [family_row(family, rows) for family, rows in families.items()]
+    for family, rows in families.items():
+        parts.append(f"\n## {family}\n\n{COLUMNS}")
         parts += [row(entry) for entry in rows]
     return "".join(parts)
+
+
+def family_row(family: str, rows: list[Entry]) -> str:
+    """One line of the table of families; the last cell counts instances without a schedule or a certified bound."""
+    what, made_by = FAMILIES.get(family, ("-", "-"))
+    proved = sum(entry.proof == "proved optimal" for entry in rows)
+    gaps = [entry.gap for entry in rows if entry.gap is not None]
+    figures = f"{len(rows)} | {proved} | {percent(max(gaps, key=Fraction, default=None))} | {len(rows) - len(gaps)}"
+    return f"| [{family}](#{family}) | {what} | {made_by} | {figures} |\n"
 
 
 def row(entry: Entry) -> str:
@@ -70,13 +118,18 @@ def row(entry: Entry) -> str:
         number(entry.total_latency),
         number(entry.lower_bound),
         percent(entry.gap),
-        entry.proof,
+        proof(entry),
         " / ".join(name for name in (entry.solver, entry.bound_solver) if name) or "-",
         "-" if entry.seconds is None else f"{entry.seconds:.2f}",
         entry.found_on or "-",
         entry.version or "-",
     )
     return "| " + " | ".join(cells) + " |\n"
+
+
+def proof(entry: Entry) -> str:
+    """The verdict, and by which kind of certificate."""
+    return entry.proof if entry.lower_bound is None else f"{entry.proof}, {entry.certificate}"
 
 
 def number(value: int | None) -> str:

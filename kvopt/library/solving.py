@@ -14,8 +14,8 @@ from pathlib import Path
 from kvopt.arguments import whole_number
 from kvopt.errors import InputError
 from kvopt.io.formats import read, read_result
-from kvopt.library.files import instance_files, result_file
-from kvopt.library.improving import accept
+from kvopt.library.files import instance_files
+from kvopt.library.improving import accept, stored_result
 from kvopt.model import Status
 
 #: Seconds that a solver may take beyond its time limit before it is ended.
@@ -48,8 +48,8 @@ def lacking(root: str | Path, family: str | None = None) -> list[Path]:
     """Instance files without a result that claims a certified optimum, smallest first."""
     found = []
     for path in instance_files(root, family):
-        instance, result = read(path), result_file(path)
-        known = None if result is None else read_result(result, instance)
+        instance = read(path)
+        known = stored_result(path, instance)
         if known is None or known.status is not Status.OPTIMAL or known.certificate is None:
             found.append((instance.n, path))
     return [path for _, path in sorted(found)]
