@@ -68,7 +68,7 @@ class NestedWait(Policy):
         while ready < len(self.limits) and self.limits[ready].reached(len(entries[ready])):
             ready += 1
         admitting = ready > 0 or view.ended
-        if view.ended or (self.advancing and ready == 0):
+        if view.ended or self.advancing:
             ready = len(self.limits)
         chosen: list[VisibleRequest] = []
         start: list[VisibleRequest] = []
@@ -102,7 +102,10 @@ class NestedWait(Policy):
 
 
 class NestedWaitAdvancing(NestedWait):
-    """Nested WAIT that, whenever no new request can start, goes on with all that runs."""
+    """Nested WAIT in which all segments run in every batch: no step needs an arrival.
+
+    Thresholds then only say how many new requests must wait, and how many enter a segment in one batch.
+    """
 
     name = "nested-wait-advancing"
     advancing = True

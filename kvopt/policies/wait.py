@@ -78,7 +78,7 @@ class Wait(Policy):
         wanted: list[VisibleRequest] = []
         for kind in chosen:
             wanted += queues.get(kind, [])[: self.take(kind, kind in residents)]
-        moving = chosen or list(residents)
+        moving = list(residents) if self.advancing else chosen
         self.moved.update(dict.fromkeys(moving, view.time))
         advance = [request for kind in moving for request in residents.get(kind, [])]
         return Decision(fitting(view, wanted), advance=None if len(advance) == len(view.running) else advance)
@@ -123,7 +123,10 @@ class Wait(Policy):
 
 
 class WaitAdvancing(Wait):
-    """WAIT that goes on with all that runs whenever J is empty, so that a step needs no arrival."""
+    """WAIT in which whatever runs goes on also when nothing of its type can be admitted: no step needs an arrival.
+
+    Thresholds then only say how many must wait, and how many start in one batch.
+    """
 
     name = "wait-advancing"
     advancing = True
