@@ -42,9 +42,9 @@ class Attempt:
     budget: int | None
 
 
-#: With the prices of the fluid schedule, which cost nothing: most small instances need no more.
-QUICK = Attempt(TINY, 30, 6_000)
-#: With prices near the best.
+#: With the prices of the fluid schedule, which cost nothing, and with all types apart.
+QUICK = (Attempt(TINY, 30, 6_000), Attempt(LIGHT, 300, 50_000))
+#: With prices near the best, and with types in classes where they are too many to keep apart.
 THOROUGH = (Attempt(LIGHT, 1_000, 400_000), Attempt(MEDIUM, 1_000, 800_000), Attempt(HEAVY, 10_000, None))
 
 
@@ -54,14 +54,18 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         policy(instance, monitor)
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
-    threshold, proof = attempted(search, QUICK)
-    if not proof.complete and not monitor.stopped:
-        quick, search = search, Search(instance, prices.memory_prices(instance), monitor)
-        if quick.scale == search.scale:
-            search.relaxation = quick.relaxation
-        price_bound = raise_bound(search)
+    for attempt in QUICK:
+        tighten(search, attempt.effort, all_types=True)
+        if attempt is QUICK[0] or search.all_types_relaxed:
+            threshold, proof = attempted(search, attempt)
+        if proof.complete or monitor.stopped:
+            break
+    else:
+        search = sharpened(search)
+        price_bound = search.ceiling(search.root_bound)
         search.run(incumbent(monitor), FIRST_BEAM)
         for attempt in THOROUGH:
+            tighten(search, attempt.effort)
             threshold, proof = attempted(search, attempt)
             if proof.complete or monitor.stopped:
                 break
@@ -91,23 +95,34 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 
 def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
     """Threshold and outcome of a pass that is a proof when it is complete."""
-    tighten(search, attempt.effort)
     threshold = incumbent(search.monitor)
-    # A beam that drops nothing is a proof already.
-    done = search.run(threshold, attempt.beam, record=True, budget=attempt.budget)
-    if done.cut and not search.monitor.stopped:
+    # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
+    done = search.run(threshold, attempt.beam, record=True)
+    if done.cut:
         threshold = incumbent(search.monitor)
         done = search.run(threshold, record=True, budget=attempt.budget)
     return threshold, done
 
 
-def tighten(search: Search, effort: Effort) -> None:
-    """Give the search a relaxation of that effort where it beats the bound so far."""
+def sharpened(search: Search) -> Search:
+    """The same search with prices near the best."""
+    sharper = Search(search.instance, prices.memory_prices(search.instance), search.monitor)
+    raise_bound(sharper)
+    if sharper.scale == search.scale:
+        sharper.relaxation = search.relaxation
+    return sharper
+
+
+def tighten(search: Search, effort: Effort, *, all_types: bool = False) -> None:
+    """Give the search a relaxation of that effort where it does not lower the bound."""
     monitor = search.monitor
-    known = search.relaxation
-    if monitor.stopped or monitor.gap_reached or (known and known.exact_types):
+    if monitor.stopped or monitor.gap_reached or search.all_types_relaxed:
         return
-    found = relax(search.instance, search.scale, search.least_priced_cost, incumbent(monitor), effort, monitor)
+    given = (search.instance, search.scale, search.least_priced_cost, incumbent(monitor), effort, monitor)
+    # The light graph of all types has been tried before its classes are asked for.
+    found = relax(*given, all_types=True) if all_types or effort is not LIGHT else None
+    if found is None and not all_types:
+        found = relax(*given)
     if found is None or monitor.stopped:
         return
     before, search.relaxation = search.relaxation, found

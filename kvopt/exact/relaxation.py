@@ -23,12 +23,12 @@ from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 
-#: Most classes, unless the instance has no more types than `ALL_TYPES`.
+#: Most classes, and most types that are kept apart on trial, whatever the graph they make.
 MAX_CLASSES, ALL_TYPES = 8, 4
 #: Most steps of the multipliers.
 MULTIPLIER_STEPS = 24
 #: Smallest graph whose sweeps are shared among threads.
-SHARED_NODES = 2_000
+SHARED_NODES = 20_000
 #: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
 STRIDE_END = 1e-2
 #: Longest output (cells of a profile) for which the relaxation is tried.
@@ -101,11 +101,6 @@ class Relaxation:
     cost: IntArray
     reward: IntArray
 
-    @property
-    def exact_types(self) -> bool:
-        """Every type is a class of its own."""
-        return len(self.class_of) == len(self.multipliers)
-
 
 def classes_of(instance: Instance, number: int) -> IntArray:
     """Class of each type: types in ascending (output, prompt) cut into `number` runs that lose least volume."""
@@ -150,9 +145,16 @@ def profile_graph(instance: Instance, class_of: IntArray, effort: Effort, watch:
 
 
 def relax(
-    instance: Instance, scale: int, guess: IntArray, upper: int, effort: Effort, monitor: Monitor
+    instance: Instance,
+    scale: int,
+    guess: IntArray,
+    upper: int,
+    effort: Effort,
+    monitor: Monitor,
+    *,
+    all_types: bool = False,
 ) -> Relaxation | None:
-    """Solve the relaxed problem with good multipliers; None when even one class makes too many profiles.
+    """Solve the relaxed problem with good multipliers; None when it makes too many profiles.
 
     Parameters
     ----------
@@ -165,10 +167,12 @@ def relax(
         Total latency of a known schedule; the ascent aims at it.
     effort : Effort
         Decides how fine the classes are.
+    all_types : bool
+        Every type is a class of its own, or there is no relaxation.
     """
     if int(instance.output.max()) > MAX_OUTPUT or instance.capacity > np.iinfo(np.int16).max:
         return None
-    found = finest_graph(instance, effort, Watch(monitor))
+    found = (full_graph if all_types else finest_graph)(instance, effort, Watch(monitor))
     if found is None:
         return None
     class_of, graph = found
@@ -209,21 +213,22 @@ def relax(
 
 
 def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:
-    """Classes and graph with as many classes as `effort` allows; with few arcs all types or none."""
-    kinds = len(instance.types)
-    if kinds <= ALL_TYPES:
-        class_of = np.arange(kinds)
-        graph = profile_graph(instance, class_of, effort, watch)
-        if graph is not None or effort.arcs < LIGHT.arcs:
-            return None if graph is None else (class_of, graph)
+    """Classes and graph with as many classes as `effort` allows; None when even one makes too many profiles."""
     found = None
-    for number in range(1, min(kinds, MAX_CLASSES) + 1):
+    for number in range(1, min(len(instance.types), MAX_CLASSES) + 1):
         class_of = classes_of(instance, number)
         graph = profile_graph(instance, class_of, effort, watch)
         if graph is None:
             break
         found = class_of, graph
     return found
+
+
+def full_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:
+    """The graph in which every type is a class of its own; None when it is larger than `effort`."""
+    class_of = np.arange(len(instance.types))
+    graph = profile_graph(instance, class_of, effort, watch) if len(class_of) <= ALL_TYPES else None
+    return None if graph is None else (class_of, graph)
 
 
 def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.ndarray]:

@@ -242,6 +242,11 @@ class Search:
         return bound
 
     @property
+    def all_types_relaxed(self) -> bool:
+        """There is a relaxation, and in it every type is a class of its own: it gets no finer."""
+        return self.relaxation is not None and len(self.relaxation.multipliers) == len(self.instance.types)
+
+    @property
     def least_priced_cost(self) -> IntArray:
         """Least priced cost of a start of each type, arrivals left aside; shape (K,)."""
         types = self.instance.types
