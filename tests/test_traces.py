@@ -7,8 +7,10 @@ import hashlib
 import io
 import json
 import sys
+import tempfile
 import tracemalloc
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -202,6 +204,17 @@ MALFORMED = {
     "azure month": (AZURE + "2023-13-16 18:15:52,1,1\n", "line 5: TIMESTAMP"),
     "vidur": (VIDUR + "x,1,1\n", "line 5: arrived_at: expected a time, got 'x'"),
     "vidur infinite": (VIDUR + "1e999999999,1,1\n", "line 5: arrived_at"),
+    "vidur late": (VIDUR + "9e14,1,1\n", "line 5: arrived_at: expected a time within 292 years of zero, got '9e14'"),
+    "vidur early": (VIDUR + "-1e10,1,1\n", "line 5: arrived_at: expected a time within 292 years"),
+    "azure late": (AZURE + "9999-12-31 23:59:59,1,1\n", "line 5: TIMESTAMP: expected a time within 292 years"),
+    "azure early": (AZURE + "0001-01-01 00:00:00+23:59,1,1\n", "line 5: TIMESTAMP: expected a time within 292"),
+    "burstgpt late": (BURSTGPT + "99999999999,GPT-4,2,3,5,API log\n", "line 5: Timestamp: expected a time within"),
+    "mooncake late": (
+        MOONCAKE + '{"timestamp": 9e13, "input_length": 1, "output_length": 1}\n',
+        "line 5: timestamp: expected a time within 292 years of zero, got '90000000000000.0'",
+    ),
+    "mooncake nan": (MOONCAKE + '{"timestamp": NaN, "input_length": 1, "output_length": 1}\n', "line 5: timestamp"),
+    "mooncake digits": (MOONCAKE + '{"timestamp": ' + "9" * 5000 + "}\n", "line 5: not valid JSON"),
     "vidur float": (VIDUR + "1,1.0,1\n", "line 5: num_prefill_tokens: expected a whole number"),
     "vidur negative": (VIDUR + "1,-1,1\n", "line 5: num_prefill_tokens"),
     "vidur huge": (VIDUR + "1,1,2147483648\n", "line 5: num_decode_tokens"),
@@ -232,6 +245,42 @@ def test_malformed_rows_are_named_by_line(tmp_path, case):
     instance, report = import_trace(source, path, 2000, skip_malformed=True, **options)
     assert report.skipped["malformed"] == 1
     assert report.kept == instance.n >= 1
+
+
+def test_times_too_far_apart_are_named_by_line(tmp_path):
+    """A clock that jumps within the sane range still gives rounds beyond the format: file, line and value are told."""
+    path = trace(tmp_path, "arrived_at,num_prefill_tokens,num_decode_tokens\n5,1,1\n200000005.5,1,1\n7,1,1\n")
+    with pytest.raises(InputError) as caught:
+        import_trace("vidur", path, 2000)
+    assert str(caught.value).startswith(
+        f"{path}: line 3: arrives 200000000.500000000 s after the earliest request (line 2), in round 4000000010, above"
+    )
+    assert import_trace("vidur", path, 2000, rounds_per_second=Fraction(1, 10**400))[0].arrival.tolist() == [0, 1, 1]
+
+
+@given(st.sampled_from(sorted(CASES)), st.data())
+@settings(max_examples=300)
+def test_no_byte_gets_past_the_readers(source, data):
+    """Any damage to a trace ends in requests or in an InputError, never in another error."""
+    text, options, *_ = CASES[source]
+    content = bytearray(text.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from(
+                [b"", b"9" * 30, b"-", b"e9", b"1e400", b"NaN", b'"', b"[", b"{", b"\n", b",", b"\x00", b"\xff"]
+            )
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace"
+        path.write_bytes(content)
+        said = ""
+        try:
+            instance, report = import_trace(source.partition(" ")[0], path, 2000, **options)
+            assert instance.n == report.kept > 0
+        except InputError as error:
+            said = str(error)
+        assert not said or str(path) in said
 
 
 def test_many_malformed_rows_are_cut(tmp_path):

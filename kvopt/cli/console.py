@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -119,6 +120,8 @@ def percent(value: Fraction | None) -> str:
 def exact(text: str, what: str) -> Fraction:
     """A decimal or a ratio exactly as typed (0.9 is 9/10, not a float)."""
     try:
+        if re.search(r"[eE][+-]?\d{4}", text):
+            raise ValueError  # a number of thousands of digits
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise InputError(f"{what}: expected a number such as 0.9, got {text!r}") from None

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
 from kvopt.io.traces.columns import table
-from kvopt.io.traces.row import Malformed, TraceRow, Unusable
+from kvopt.io.traces.row import Malformed, TraceRow, Unusable, sane_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The traces write seven decimals, more than `datetime` keeps.
@@ -36,4 +36,5 @@ def timestamp(text: str, column: str) -> int:
         moment = datetime.fromisoformat(match[1] + (match[3] or "+00:00"))
     except ValueError:
         raise Malformed(f"{column}: expected a date and time, got {text[:40]!r}") from None
-    return (moment - EPOCH) // timedelta(seconds=1) * 10**9 + int((match[2] or "").ljust(9, "0"))
+    time_ns = (moment - EPOCH) // timedelta(seconds=1) * 10**9 + int((match[2] or "").ljust(9, "0"))
+    return sane_time(time_ns, text, column)

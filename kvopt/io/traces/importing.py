@@ -8,6 +8,7 @@ import zlib
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,10 @@ def import_trace(
     check_options(f"source {source!r}", read, options)
     if capacity < 1 or (limit is not None and limit < 1) or rounds_per_second <= 0:
         raise InputError("capacity, limit and rounds per second must be above 0")
+    if capacity > MAX_VALUE:
+        raise InputError(f"the capacity must be at most {MAX_VALUE}, got {capacity}")
     report, broken, line = ImportReport(), list[str](), 1
-    prompt, output, times = array("q"), array("q"), array("q")
+    prompt, output, times, lines = array("q"), array("q"), array("q"), array("q")
     file = TraceFile(path)
     try:
         for row in read(file.text, **options):
@@ -150,6 +153,7 @@ def import_trace(
                 output.append(row.output)
                 if row.arrival_ns is not None:
                     times.append(row.arrival_ns)
+                    lines.append(line)
                 if len(prompt) == limit:
                     break
         sha256 = file.digest()
@@ -168,7 +172,10 @@ def import_trace(
     if not prompt:
         counts = ", ".join(f"{why}: {count}" for why, count in report.skipped.items()) or "the file has no rows"
         raise InputError(f"{path}: no request that can be used ({counts})")
-    arrival, conversion = arrivals(times, backlog, rounds_per_second)
+    try:
+        arrival, conversion = arrivals(times, lines, backlog, rounds_per_second)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     stem = "stdin" if str(path) == "-" else Path(path).name.removesuffix(".gz").rpartition(".")[0] or Path(path).name
     meta = {
         "source": source,
@@ -192,16 +199,29 @@ def import_trace(
     return instance, report
 
 
-def arrivals(times: array[int], backlog: bool, rounds_per_second: Fraction) -> tuple[IntArray | None, str]:
-    """Arrival rounds (None for all 0) of arrivals in nanoseconds, and the rule by which they were found."""
+def arrivals(
+    times: array[int], lines: array[int], backlog: bool, rounds_per_second: Fraction
+) -> tuple[IntArray | None, str]:
+    """Arrival rounds (None for all 0) of arrivals in nanoseconds on these lines, and the rule by which they were found.
+
+    Raises
+    ------
+    InputError
+        If the last arrival would be beyond the largest round; the message names its line and that of the first.
+    """
     if not times:
         return None, "all 0: the file has no times"
     if backlog:
         return None, "all 0: taken as a backlog"
-    first = min(times)
+    first, last = min(times), max(times)
     rate, per = rounds_per_second.numerator, rounds_per_second.denominator * 10**9
-    rule = f"ceil(seconds after the earliest * {rounds_per_second}), {float(1000 / rounds_per_second):g} ms a round"
-    rounds = [-(-(time - first) * rate // per) for time in times]
-    if max(rounds) > MAX_VALUE:
-        raise InputError(f"the last arrival would be round {max(rounds)}, above {MAX_VALUE}; use fewer rounds a second")
-    return np.array(rounds, dtype=np.int64), rule
+    round_ms = Decimal(1000 * rounds_per_second.denominator) / rounds_per_second.numerator
+    rule = f"ceil(seconds after the earliest * {rounds_per_second}), {round_ms:g} ms a round"
+    latest = -(-(last - first) * rate // per)
+    if latest > MAX_VALUE:
+        after_s = Decimal(last - first).scaleb(-9)
+        raise InputError(
+            f"line {lines[times.index(last)]}: arrives {after_s:f} s after the earliest request (line "
+            f"{lines[times.index(first)]}), in round {latest}, above {MAX_VALUE}; use fewer rounds a second"
+        )
+    return np.array([-(-(time - first) * rate // per) for time in times], dtype=np.int64), rule

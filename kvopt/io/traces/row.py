@@ -67,7 +67,7 @@ def nanoseconds(value: object, column: str, per_second: int = 1) -> int:
     Raises
     ------
     Malformed
-        If it is no finite number of a sane size.
+        If it is no finite number, or more than 63 bits of nanoseconds, 292 years.
 
     Examples
     --------
@@ -82,4 +82,11 @@ def nanoseconds(value: object, column: str, per_second: int = 1) -> int:
         number = Decimal("NaN")
     if not number.is_finite() or number.adjusted() >= 15:
         raise Malformed(f"{column}: expected a time, got {str(value)[:40]!r}")
-    return int((number * (10**9 // per_second)).to_integral_value(ROUND_FLOOR))
+    return sane_time(int((number * (10**9 // per_second)).to_integral_value(ROUND_FLOOR)), value, column)
+
+
+def sane_time(time_ns: int, value: object, column: str) -> int:
+    """`time_ns` itself; raises Malformed, naming `value`, unless it is within 292 years of zero."""
+    if abs(time_ns) >= 2**63:
+        raise Malformed(f"{column}: expected a time within 292 years of zero, got {str(value)[:40]!r}")
+    return time_ns
