@@ -43,7 +43,7 @@ class Monitor:
     ----------
     instance : Instance
     time_limit_s, memory_limit_gb : float, optional
-        Wall-clock seconds and gigabytes of resident memory; None for no limit.
+        Wall-clock seconds (pauses for compilation apart) and gigabytes of resident memory; None for no limit.
     target_gap : float
         Relative gap at which to stop, 0 for a proof of optimality.
     seed : int
@@ -51,7 +51,7 @@ class Monitor:
     workers : int
         Threads a solver may use.
     on_progress : callable, optional
-        Receives progress reports.
+        Receives progress reports; one with a `message` is for the user to read.
     """
 
     def __init__(
@@ -87,12 +87,17 @@ class Monitor:
         self._on_progress = on_progress
         self._out_of_memory = False
         self._started = time.perf_counter()
+        self._paused_at: float | None = None
+        #: Seconds during which the clock stood still.
+        self.paused_s = 0.0
+        self._told = False
         self._last_report = float("-inf")
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the run began."""
-        return time.perf_counter() - self._started
+        """Seconds since the run began, without pauses."""
+        paused_at = self._paused_at
+        return (time.perf_counter() if paused_at is None else paused_at) - self._started - self.paused_s
 
     @property
     def remaining_s(self) -> float:
@@ -124,6 +129,20 @@ class Monitor:
         if self.incumbent is None or self.bound is None:
             return False
         return self.incumbent - self.bound <= self.target_gap * max(self.bound, 0)
+
+    def pause(self, message: str) -> None:
+        """Stop the clock for what is no part of the run, such as compilation; the first time, report why."""
+        self._paused_at = time.perf_counter()
+        if not self._told:
+            self._told = True
+            self.report(force=True, message=message)
+
+    def resume(self) -> None:
+        """Let the clock go on."""
+        assert self._paused_at is not None
+        # In this order, no other thread sees the pause as time gone.
+        self.paused_s += time.perf_counter() - self._paused_at
+        self._paused_at = None
 
     def interrupt(self) -> None:
         """Ask the solver to stop at its next look; safe in a signal handler."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from kvopt import verify
 from kvopt.arguments import instance_of
+from kvopt.compiling import compiling_apart
 from kvopt.errors import SolverError, UnknownNameError
 from kvopt.model import Certificate, Instance, IntArray, Result, Schedule, Status
 from kvopt.monitor import Monitor, ProgressCallback
@@ -139,7 +140,8 @@ def solve(
             on_progress=on_progress,
         )
     try:
-        answer = run(instance, monitor)
+        with compiling_apart(monitor):
+            answer = run(instance, monitor)
     except KeyboardInterrupt:
         # Native solvers may raise it before they look at the monitor; what was offered is kept.
         monitor.interrupt()
@@ -150,6 +152,8 @@ def solve(
 def build_result(instance: Instance, solver: str, monitor: Monitor, answer: Answer) -> Result:
     """The verified `Result` of a run; raises SolverError where a claim does not hold."""
     statistics: dict[str, Any] = {"runtime_s": round(monitor.elapsed_s, 4)}
+    if monitor.paused_s > 0:
+        statistics["compile_s"] = round(monitor.paused_s, 4)
     if monitor.stop_reason is not None:
         statistics["stopped_by"] = monitor.stop_reason
     statistics |= answer.statistics
