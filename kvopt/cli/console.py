@@ -55,6 +55,10 @@ class ProgressLine:
     def __call__(self, fields: dict[str, Any]) -> None:
         if self.quiet:
             return
+        if "message" in fields:
+            self.end()
+            print(fields["message"], file=sys.stderr)
+            return
         parts = [f"{fields['elapsed_s']:7.1f} s"]
         for key, value in fields.items():
             if key != "elapsed_s" and value is not None:
