@@ -32,6 +32,11 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
         For lp a limit on the solver; for prices and growth a budget, 10 if not given. Volume and flow take what
         they need.
 
+    Returns
+    -------
+    Bound
+        Value and certificate, checked by `kvopt.verify` like any other.
+
     Raises
     ------
     UnknownNameError

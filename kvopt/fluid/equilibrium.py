@@ -60,6 +60,11 @@ def equilibrium(mix: Mix, time: IterationTime) -> Equilibrium:
     mix : Mix
     time : IterationTime
 
+    Returns
+    -------
+    Equilibrium
+        Seconds of an iteration, requests and tokens held, throughput.
+
     Raises
     ------
     UnstableLoadError

@@ -114,6 +114,10 @@ def resident_time(d0_ms: float, token_ms: float) -> IterationTime:
     d0_ms, token_ms : float
         Milliseconds of an empty iteration and per token held, both >= 0.
 
+    Returns
+    -------
+    IterationTime
+
     Examples
     --------
     >>> Mix.from_rows([(1, 1, 4.0)]).work_s(resident_time(400, 50)).tolist()  # 50 ms * (1 + 2) tokens

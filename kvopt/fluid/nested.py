@@ -135,6 +135,11 @@ def check_nested_wait(
     capacity : int, optional
         Tokens.
 
+    Returns
+    -------
+    NestedWaitThresholds
+        The thresholds, what they need and whether all conditions hold.
+
     Raises
     ------
     InputError
@@ -221,6 +226,11 @@ def nested_thresholds(
         As of `check_nested_wait`.
     slack : float
         0 < slack < 1.
+
+    Returns
+    -------
+    NestedWaitThresholds
+        Thresholds of shape (m,), checked as by `check_nested_wait`.
 
     Raises
     ------

@@ -101,6 +101,18 @@ def stability(
 ) -> Stability:
     """How much of each limit the rates of `mix` take; parameters and errors as of `limit_shares`.
 
+    Parameters
+    ----------
+    mix : Mix
+    time : IterationTime
+    capacity, token_budget : int, optional
+        Tokens, as of `limit_shares`.
+
+    Returns
+    -------
+    Stability
+        Whether the rates can be served, and the load.
+
     Examples
     --------
     >>> from kvopt.fluid import resident_time

@@ -60,6 +60,11 @@ def check_wait(
     capacity : int, optional
         Tokens.
 
+    Returns
+    -------
+    WaitThresholds
+        The thresholds, what they need and whether all conditions hold.
+
     Raises
     ------
     InputError
@@ -97,6 +102,18 @@ def wait_periods(mix: Mix, time: IterationTime, *, capacity: int | None = None) 
     With these thresholds all types collect a batch in c seconds; ``T* <= c <= C / sum rate_j A_j``. There are
     none if the first exceeds the second, which is the case exactly if the capacity is below M*.
 
+    Parameters
+    ----------
+    mix : Mix
+    time : IterationTime
+    capacity : int, optional
+        Tokens; without it the second period is infinite.
+
+    Returns
+    -------
+    (float, float)
+        Seconds, least and largest.
+
     Raises
     ------
     UnstableLoadError
@@ -120,6 +137,11 @@ def wait_thresholds(
     period_s : float, optional
         c, above 0. Default twice the equilibrium iteration, or what the capacity allows: at the least c itself the
         batch is as slow as the arrivals, and queues would only drift.
+
+    Returns
+    -------
+    WaitThresholds
+        Thresholds of shape (K,), checked as by `check_wait`.
 
     Raises
     ------

@@ -56,6 +56,15 @@ GPUS: dict[str, Gpu] = {
 def find_gpu(name: str) -> Gpu:
     """A known GPU, upper and lower case alike.
 
+    Parameters
+    ----------
+    name : str
+        A key of `GPUS`.
+
+    Returns
+    -------
+    Gpu
+
     Raises
     ------
     UnknownNameError

@@ -139,6 +139,15 @@ ITERATION_TIMES: dict[str, IterationTime] = {
 def find_iteration_time(name: str) -> IterationTime:
     """A preset by name.
 
+    Parameters
+    ----------
+    name : str
+        A key of `ITERATION_TIMES`.
+
+    Returns
+    -------
+    IterationTime
+
     Raises
     ------
     UnknownNameError

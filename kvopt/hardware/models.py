@@ -157,6 +157,15 @@ MODELS: dict[str, Model] = {
 def find_model(name: str) -> Model:
     """A known model, upper and lower case alike.
 
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+
+    Returns
+    -------
+    Model
+
     Raises
     ------
     UnknownNameError
@@ -210,6 +219,17 @@ def read_config(path: str | Path) -> tuple[Model, str | None]:
     """The model of a Hugging Face ``config.json`` and the data type of its weights (None if not stated).
 
     Parameters are counted from the sizes: grouped-query attention, tied embeddings, experts and biases included.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file ``config.json`` of a model.
+
+    Returns
+    -------
+    model : Model
+    weights : str or None
+        Data type of the weights, as the file names it.
 
     Raises
     ------

@@ -95,6 +95,15 @@ def json_schema(kind: Literal["instance", "result"]) -> dict[str, Any]:
 def read(path: str | Path) -> Instance:
     """Read an instance file (``.json``, ``.json.gz``, ``-`` for standard input).
 
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Instance
+
     Raises
     ------
     InputError
@@ -243,7 +252,14 @@ def report(source: str, errors: Any) -> InputError:
 
 
 def write(instance: Instance, path: str | Path) -> None:
-    """Write an instance file; consecutive equal requests without ids become one row with a count."""
+    """Write an instance file; consecutive equal requests without ids become one row with a count.
+
+    Parameters
+    ----------
+    instance : Instance
+    path : str or Path
+        ``.json``, ``.json.gz``, or ``-`` for standard output.
+    """
     instance_of("instance", instance, Instance)
     write_bytes(path, encode_instance(instance))
 
@@ -276,6 +292,17 @@ def read_result(path: str | Path, instance: Instance) -> Result:
     """Read a result file and tie it to its instance.
 
     The content is not verified here; that is for `kvopt.verify`.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.json``, ``.json.gz``, or ``-`` for standard input.
+    instance : Instance
+        The one that was solved.
+
+    Returns
+    -------
+    Result
 
     Raises
     ------
@@ -361,6 +388,13 @@ def encode_result(result: Result) -> bytes:
 
 
 def write_result(result: Result, path: str | Path) -> None:
-    """Write a result file (``.json`` or ``.json.gz``), whole or not at all."""
+    """Write a result file (``.json`` or ``.json.gz``), whole or not at all.
+
+    Parameters
+    ----------
+    result : Result
+    path : str or Path
+        ``.json``, ``.json.gz``, or ``-`` for standard output.
+    """
     instance_of("result", result, Result)
     write_bytes(path, encode_result(result))

@@ -18,6 +18,17 @@ SUFFIXES = (".result.json", ".result.json.gz")
 def instance_files(root: str | Path, family: str | None = None) -> list[Path]:
     """Instance files below `root`, sorted by family and name.
 
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the library.
+    family : str, optional
+        One of its folders; all if not given.
+
+    Returns
+    -------
+    list of Path
+
     Raises
     ------
     InputError
@@ -48,6 +59,14 @@ def stem(path: Path) -> str:
 def result_file(instance_path: Path) -> Path | None:
     """The result beside an instance file, None if there is none.
 
+    Parameters
+    ----------
+    instance_path : Path
+
+    Returns
+    -------
+    Path or None
+
     Raises
     ------
     InputError
@@ -60,7 +79,19 @@ def result_file(instance_path: Path) -> Path | None:
 
 
 def store_result(result: Result, instance_path: Path) -> Path:
-    """Write the result beside its instance, packed when large, in place of the one before."""
+    """Write the result beside its instance, packed when large, in place of the one before.
+
+    Parameters
+    ----------
+    result : Result
+    instance_path : Path
+        File of its instance.
+
+    Returns
+    -------
+    Path
+        Where the result is.
+    """
     before = result_file(instance_path)
     data = encode_result(result)
     path = instance_path.with_name(stem(instance_path) + SUFFIXES[len(data) > LARGEST_PLAIN])

@@ -25,6 +25,18 @@ def merge(old: Result | None, new: Result) -> Result | None:
     come from different runs, ``statistics["bound_solver"]`` names the one of the bound. A bound without a
     certificate is not kept.
 
+    Parameters
+    ----------
+    old : Result or None
+        What is known.
+    new : Result
+        Of the same instance.
+
+    Returns
+    -------
+    Result or None
+        With the status that schedule and certified bound allow.
+
     Raises
     ------
     Refused

@@ -85,7 +85,21 @@ class IndexFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def entry_of(instance_path: Path, root: Path) -> tuple[Entry, tuple[str, ...]]:
-    """The entry of an instance and the violations the verifier found; nothing is taken on trust."""
+    """The entry of an instance and the violations the verifier found; nothing is taken on trust.
+
+    Parameters
+    ----------
+    instance_path : Path
+        An instance file below `root`.
+    root : Path
+        Folder of the library.
+
+    Returns
+    -------
+    entry : Entry
+    violations : tuple of str
+        Why the result is refused; empty if it is not.
+    """
     instance = read(instance_path)
     bare = bare_entry(instance, instance_path, root)
     path = result_file(instance_path)
@@ -166,6 +180,15 @@ def entries(paths: Iterable[Path], root: Path, jobs: int) -> list[tuple[Entry, t
 def read_index(root: str | Path) -> list[Entry]:
     """The entries of ``index.json``; an empty list if there is no such file.
 
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the library.
+
+    Returns
+    -------
+    list of Entry
+
     Raises
     ------
     InputError
@@ -184,6 +207,18 @@ def build_index(root: str | Path, jobs: int = 1) -> list[Entry]:
     """Entries of all instances below `root`; results unchanged since the index was written are not verified again.
 
     A broken index is made anew, and everything is verified.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the library.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    list of Entry
+        Sorted by family and name.
     """
     root = Path(root)
     try:
@@ -208,7 +243,15 @@ def unchanged(path: Path, root: Path, known: dict[str, Entry]) -> bool:
 
 
 def write_index(root: str | Path, made: list[Entry]) -> None:
-    """Write ``index.json`` (an entry a line) and ``README.md``."""
+    """Write ``index.json`` (an entry a line) and ``README.md``.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the library.
+    made : list of Entry
+        Sorted by family and name.
+    """
     write_bytes(Path(root) / "index.json", encode_index(made))
     write_bytes(Path(root) / "README.md", readme(made).encode())
 

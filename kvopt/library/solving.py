@@ -82,6 +82,11 @@ def solve_library(
     on_outcome : callable, optional
         Called after each instance.
 
+    Returns
+    -------
+    list of Outcome
+        In the order in which instances were done.
+
     Raises
     ------
     KeyboardInterrupt

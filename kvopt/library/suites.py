@@ -89,6 +89,11 @@ SUITES: dict[str, Callable[[], Iterator[Recipe]]] = {
 def create(root: str | Path) -> list[Path]:
     """Write the instance files that are missing; those that exist are compared and never touched.
 
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the library.
+
     Returns
     -------
     list of Path

@@ -27,7 +27,16 @@ MAX_REQUESTS = 10_000_000
 
 
 def exact_sum(values: IntArray) -> int:
-    """Sum of an int64 array as a Python integer, exact even where int64 would wrap."""
+    """Sum of an int64 array as a Python integer, exact even where int64 would wrap.
+
+    Parameters
+    ----------
+    values : int64 array of shape (n,)
+
+    Returns
+    -------
+    int
+    """
     if len(values) == 0:
         return 0
     largest = max(abs(int(values.max())), abs(int(values.min())))

@@ -101,6 +101,12 @@ def line_styles() -> Iterator[dict[str, Any]]:
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of `path`; the same figure gives the same bytes.
 
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    path : str or Path
+        Ending in ``.png``, ``.svg`` or ``.pdf``.
+
     Raises
     ------
     InputError
@@ -110,7 +116,17 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def picture_suffix(path: str | Path) -> str:
-    """The ending of a picture's file name; raises InputError unless it is one of `SUFFIXES`."""
+    """The ending of a picture's file name; raises InputError unless it is one of `SUFFIXES`.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    str
+        With the dot, in lower case.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: a picture ends in {', '.join(SUFFIXES)}, not in {suffix or 'nothing'!r}")
