@@ -21,14 +21,9 @@ from kvopt.online.view import Decision, Named, View, VisibleRequest
 #: Called with elapsed_s, completed and requests.
 Progress = Callable[[dict[str, Any]], None]
 
-#: Rule key -> order of the compiled engine.
-ORDERS = {
-    "arrival": kernels.BY_ARRIVAL,
-    "predicted": kernels.BY_BOUND,
-    "low": kernels.BY_BOUND,
-    "volume": kernels.BY_VOLUME,
-}
-FRUITLESS = f"the policy goes round in circles: {kernels.MOST_FRUITLESS} overflows without a completion"
+#: Key of a rule -> order of the compiled engine.
+ORDERS = {"arrival": kernels.BY_ARRIVAL, "bound": kernels.BY_BOUND, "volume": kernels.BY_VOLUME}
+FRUITLESS = f"the policy goes round in circles: {kernels.MOST_FRUITLESS} overflows without a new token"
 
 #: Iterations between two looks at progress and interruption.
 SLICE = 20_000
@@ -166,8 +161,13 @@ class Simulation:
     def prepare_rule(self, rule: Rule) -> None:
         """Keys and bounds of a compiled rule."""
         state = self.state
-        bound = self.predicted.low if rule.bound == "low" else self.predicted.point
-        state.bound[:] = 1 if bound is None else bound
+        if rule.bound == "predicted":
+            state.bound[:] = 1 if self.predicted.point is None else self.predicted.point
+        elif rule.bound == "low":
+            state.bound[:] = 1 if self.predicted.low is None else self.predicted.low
+        else:
+            longest = self.source.capacity - state.prompt
+            state.bound[:] = longest if self.predicted.high is None else self.predicted.high
         if rule.key == "arrival":
             state.key[state.by_arrival] = np.arange(self.source.n)
         elif rule.key == "volume":
@@ -227,7 +227,8 @@ class Simulation:
                 self.stopped_by = FRUITLESS
                 return False
         decision = self.ask()
-        for request in self.named(decision.evict, view._running, "evicts"):
+        evicted = self.named(decision.evict, view._running, "evicts")
+        for request in evicted:
             self.evict(request)
         self.freeze(decision.advance)
         for request in self.named(decision.start, view._waiting, "starts"):
@@ -236,7 +237,8 @@ class Simulation:
         if need > view.capacity:
             raise PolicyError(f"{self.place}: {need} tokens in this iteration exceed the capacity {view.capacity}")
         if counts[kernels.ACTIVE] == 0:
-            self.idle(decision.until)
+            if not evicted:  # otherwise the policy is asked again with the evicted among the waiting
+                self.idle(decision.until)
         else:
             kernels.apply(state)
             self._idle_rounds = 0
@@ -265,8 +267,8 @@ class Simulation:
                 i,
                 int(arrival) if rounds else arrival,
                 None if point is None else int(point[i]),
-                None if low is None else int(low[i]),
-                None if high is None else int(high[i]),
+                1 if low is None else int(low[i]),
+                self.source.capacity - int(state.prompt[i]) if high is None else int(high[i]),
             )
             state.status[i] = kernels.WAITING
             state.counts[kernels.N_ARRIVED] += 1

@@ -39,7 +39,7 @@ CAPACITY, SEPARATE, BUDGET, MOST_RUNNING = 0, 1, 2, 3
     PEAK,
     OVERFLOWS,
     EVICTIONS,
-    FRUITLESS,  # overflows since the last completion
+    FRUITLESS,  # overflows since a request last got further than ever before
     DRAWS,  # random numbers used
     PREFILLED,  # prompt tokens processed in all
     GENERATED,  # tokens generated in all
@@ -60,7 +60,7 @@ LAST_STARTED, EVERYTHING, AT_RANDOM, LEAST_PROGRESS = 0, 1, 2, 3
 #: Order of the waiting requests: by a fixed key, by their bound, by volume at their bound.
 BY_ARRIVAL, BY_BOUND, BY_VOLUME = 0, 1, 2
 
-#: Overflows in a row without a completion after which a rule is taken to go round in circles.
+#: Overflows in a row without a token that is new after which a policy is taken to go round in circles.
 MOST_FRUITLESS = 1000
 
 
@@ -229,6 +229,7 @@ def apply(state):
             counts[GENERATED] += 1
             if state.generated[i] > state.seen[i]:
                 state.seen[i] = state.generated[i]
+                counts[FRUITLESS] = 0
                 if state.seen[i] == 1:
                     state.first[i] = now
             if state.generated[i] == state.output[i]:
@@ -236,7 +237,6 @@ def apply(state):
                 state.status[i] = COMPLETED
                 counts[HELD] -= state.prompt[i] + state.output[i]
                 counts[N_COMPLETED] += 1
-                counts[FRUITLESS] = 0
                 continue
         state.running[kept] = i
         kept += 1
@@ -446,7 +446,8 @@ def run_rule(state, order, admission, least_free, overflow, beta, seed, iteratio
             need = counts[NEED]
         admitted = False
         token = 1 - limits[SEPARATE]
-        while counts[N_QUEUED] > 0 and (not overflowed or counts[N_RUNNING] == 0):
+        may_admit = not overflowed or counts[N_RUNNING] == 0
+        while may_admit and counts[N_QUEUED] > 0:
             if limits[MOST_RUNNING] > 0 and counts[N_RUNNING] >= limits[MOST_RUNNING]:
                 break
             i = state.heap[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
+from kvopt.errors import InputError
 from kvopt.online import kernels
 from kvopt.online.kernels import State
 
@@ -31,8 +33,8 @@ class VisibleRequest:
         index: int,
         arrival: float,
         point: int | None,
-        low: int | None,
-        high: int | None,
+        low: int,
+        high: int,
     ) -> None:
         self._state = state
         self.index = index
@@ -48,12 +50,12 @@ class VisibleRequest:
     @property
     def low(self) -> int:
         """Lower bound on the output: the predicted one, or one more than the tokens seen."""
-        return self.least if self._low is None else max(self._low, self.least)
+        return max(self._low, self.least)
 
     @property
-    def high(self) -> int | None:
-        """Predicted upper bound on the output, or None."""
-        return self._high
+    def high(self) -> int:
+        """Upper bound on the output: the predicted one, or what the capacity allows beside the prompt."""
+        return max(self._high, self.least)
 
     @property
     def least(self) -> int:
@@ -87,6 +89,26 @@ class VisibleRequest:
 
     def __repr__(self) -> str:
         return f"<request {self.index}: prompt {self.prompt}, predicted {self.predicted}, generated {self.generated}>"
+
+
+#: What a policy takes for a request's output: one of its figures, or a function of the request.
+Bound = Literal["predicted", "low", "high"] | Callable[["VisibleRequest"], int]
+
+
+def bound_of(request: VisibleRequest, bound: Bound) -> int:
+    """The output that a policy counts with.
+
+    Raises
+    ------
+    InputError
+        If there is no prediction.
+    """
+    if callable(bound):
+        return bound(request)
+    value = request.predicted if bound == "predicted" else request.low if bound == "low" else request.high
+    if value is None:
+        raise InputError(f"request {request.index} has no predicted output")
+    return value
 
 
 #: A request in a decision: itself or its index.
@@ -130,18 +152,19 @@ class LookAhead:
     separate: int
     peaks_only: bool
     slots: int
+    bound: Bound = "predicted"
     #: (last iteration from now, tokens held in iteration 0 if extended back), sorted.
     running: list[tuple[int, int]] = field(default_factory=list)
 
-    def add(self, prompt: int, generated: int, fresh: bool, predicted: int) -> None:
+    def add(self, request: VisibleRequest) -> None:
         """Take a request that runs or starts now into account."""
-        extra = self.separate if fresh else 0
-        insort(self.running, (predicted - generated + extra - 1, prompt + generated + 1 - extra))
+        extra = self.separate if request.fresh else 0
+        last = bound_of(request, self.bound) - request.generated + extra - 1
+        insort(self.running, (last, request.prompt + request.generated + 1 - extra))
 
     def fits(self, request: VisibleRequest) -> bool:
         """Whether a waiting request could start now."""
-        assert request.predicted is not None
-        last, base = request.predicted + self.separate - 1, request.prompt + 1 - self.separate
+        last, base = bound_of(request, self.bound) + self.separate - 1, request.prompt + 1 - self.separate
         if self.slots < 1:
             return False
         if self.peaks_only:
@@ -164,8 +187,7 @@ class LookAhead:
         """Whether it fits; if so it counts from now on."""
         if not self.fits(request):
             return False
-        assert request.predicted is not None
-        self.add(request.prompt, 0, True, request.predicted)
+        self.add(request)
         self.slots -= 1
         return True
 
@@ -257,10 +279,14 @@ class View:
         most = self.max_running
         return len(self._state.output) if most is None else most - len(self._running)
 
-    def look_ahead(self) -> LookAhead:
-        """Admission test by predicted completions; every request needs a prediction."""
-        plan = LookAhead(self.capacity, int(self.separate_prefill), self.token_budget is not None, self.slots)
+    def look_ahead(self, bound: Bound = "predicted", without: Collection[VisibleRequest] = ()) -> LookAhead:
+        """Admission test by the completions that follow from predicted outputs, or from what `bound` says.
+
+        Running requests in `without`, about to be evicted, do not count.
+        """
+        slots = self.slots + len(without)
+        plan = LookAhead(self.capacity, int(self.separate_prefill), self.token_budget is not None, slots, bound)
         for request in self._running.values():
-            assert request.predicted is not None
-            plan.add(request.prompt, request.generated, request.fresh, request.predicted)
+            if request not in without:
+                plan.add(request)
         return plan

@@ -12,4 +12,4 @@ class McSf(ListPolicy):
     """
 
     name = "mc-sf"
-    key = "predicted"
+    key = "bound"
