@@ -10,6 +10,7 @@ import typer
 
 from kvopt import __version__
 from kvopt.cli import (
+    adversary,
     benching,
     bounding,
     capacity,
@@ -23,6 +24,7 @@ from kvopt.cli import (
     reporting,
     schema,
     solving,
+    versioning,
 )
 from kvopt.errors import ArgumentError, KvoptError
 
@@ -65,8 +67,10 @@ plotting.register(app)
 reporting.register(app)
 crosschecking.register(app)
 benching.register(app)
+adversary.register(app)
 regret.register(app)
 fluid.register(app)
+versioning.register(app)
 
 
 def option(argument: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kvopt.cli.completing import solver_names
 from kvopt.cli.console import Json, Quiet, Workers, say, terminable
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def bench(
             "such as types:requests=20,types=2,seed=0-9."
         ),
     ],
-    solvers: Annotated[str, typer.Option(help="Names; speed-ups are those of the first.")] = "dp,cp-sat,highs,scip",
+    solvers: Annotated[
+        str, typer.Option(help="Names; speed-ups are those of the first.", autocompletion=solver_names)
+    ] = "dp,cp-sat,highs,scip",
     seeds: Annotated[str, typer.Option(help="Seeds of the solvers, such as 0,1 or 0-4.")] = "0",
     time_limit: Annotated[float, typer.Option(help="Seconds for each solve.")] = 60.0,
     memory_limit: Annotated[float, typer.Option(help="Gigabytes of resident memory for each cell.")] = 8.0,

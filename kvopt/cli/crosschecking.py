@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kvopt.cli.completing import solver_names
 from kvopt.cli.console import Json, MemoryLimit, ProgressLine, Quiet, Seed, TimeLimit, Workers, interruptible, say
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ def crosscheck(
     file: Annotated[str, typer.Argument(help="Instance file, - for standard input.")],
     solvers: Annotated[
         str | None,
-        typer.Option(help="Names, separated by commas (default: dp,cp-sat,highs,scip,cbc; brute-force if small)."),
+        typer.Option(
+            help="Names, separated by commas (default: dp,cp-sat,highs,scip,cbc; brute-force if small).",
+            autocompletion=solver_names,
+        ),
     ] = None,
     time_limit: TimeLimit = 60.0,
     memory_limit: MemoryLimit = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kvopt.cli.completing import family_names
 from kvopt.cli.console import Json, Quiet, say
 
 
@@ -19,7 +20,8 @@ def generate(
         str,
         typer.Argument(
             help="types, different, identical, model1, model2, adversarial-sf, lmsys-like, azure-like, "
-            "counterexample or teaching."
+            "counterexample or teaching.",
+            autocompletion=family_names,
         ),
     ],
     requests: Annotated[int | None, typer.Option(help="Number of requests.")] = None,

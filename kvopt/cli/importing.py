@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kvopt.cli.completing import source_names
 from kvopt.cli.console import Json, Quiet, exact, say
 from kvopt.errors import InputError
 
@@ -17,7 +18,10 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    source: Annotated[str, typer.Argument(help="azure, vidur, sharegpt, lmsys, burstgpt, mooncake or csv.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="azure, vidur, sharegpt, lmsys, burstgpt, mooncake or csv.", autocompletion=source_names),
+    ],
     file: Annotated[str, typer.Argument(help="Trace file, gzipped or not, - for standard input.")],
     capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
     limit: Annotated[int | None, typer.Option(help="Keep the first so many usable requests.")] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kvopt.cli.completing import solver_names
 from kvopt.cli.console import Json, MemoryLimit, Quiet, TimeLimit, say
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def improve(
 def solve(
     root: Root = "instances",
     family: Family = None,
-    solver: Annotated[str, typer.Option(help="Any solver of `kvopt solve`.")] = "auto",
+    solver: Annotated[str, typer.Option(help="Any solver of `kvopt solve`.", autocompletion=solver_names)] = "auto",
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     workers: Annotated[int, typer.Option(help="Threads for each instance.")] = 1,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kvopt.cli.completing import solver_names
 from kvopt.cli.console import (
     Json,
     MemoryLimit,
@@ -48,7 +49,10 @@ def describe(result: Result) -> str:
 
 def solve(
     file: Annotated[str, typer.Argument(help="Instance file, - for standard input.")],
-    solver: Annotated[str, typer.Option(help="auto, dp, cp-sat, highs, scip, cbc, brute-force or a policy.")] = "auto",
+    solver: Annotated[
+        str,
+        typer.Option(help="auto, dp, cp-sat, highs, scip, cbc, brute-force or a policy.", autocompletion=solver_names),
+    ] = "auto",
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     gap: Annotated[float, typer.Option(help="Stop at this relative gap (0.01 is one percent).")] = 0.0,
