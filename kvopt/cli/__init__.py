@@ -10,7 +10,6 @@ import typer
 
 from kvopt import __version__
 from kvopt.cli import (
-    adversary,
     benching,
     bounding,
     capacity,
@@ -67,7 +66,6 @@ plotting.register(app)
 reporting.register(app)
 crosschecking.register(app)
 benching.register(app)
-adversary.register(app)
 regret.register(app)
 fluid.register(app)
 versioning.register(app)
