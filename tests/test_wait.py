@@ -13,6 +13,7 @@ from kvopt import Instance
 from kvopt.errors import InputError
 from kvopt.hardware import find_iteration_time
 from kvopt.online import Exact, Rounds, Seconds, Simulation, Traffic, Unknown, simulate
+from kvopt.policies import find_policy
 from kvopt.policies.fcfs import Fcfs
 from kvopt.policies.nested_wait import NestedWait, NestedWaitAdvancing
 from kvopt.policies.thresholds import Threshold
@@ -174,3 +175,15 @@ def test_a_type_without_threshold_is_named() -> None:
     """A missing entry must not become some default."""
     with pytest.raises(InputError, match="no threshold for prompt 9 with output 1"):
         completions(Wait({(1, 1): 1}), (1, 1, 1, 0), (9, 1, 1, 2))
+
+
+def test_policies_by_name() -> None:
+    """What a command line can say, several numbers included."""
+    nested = find_policy("nested-wait:thresholds=10/4.5,ends=20")
+    assert (type(nested), nested.thresholds, nested.ends) == (NestedWait, (10, 4.5), (20,))
+    assert find_policy("wait-advancing:thresholds=0.5,flush_after=2").flush_after == 2
+    assert find_policy("nested-wait-advancing:thresholds=1/1/1,ends=5/9").ends == (5, 9)
+    with pytest.raises(InputError, match="expected a number"):
+        find_policy("nested-wait:thresholds=10/x,ends=20")
+    with pytest.raises(InputError, match="threshold must be a number"):
+        find_policy("wait:thresholds=1/2")

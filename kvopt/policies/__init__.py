@@ -21,6 +21,10 @@ POLICIES: dict[str, str] = {
     "gba": "kvopt.policies.gba:Gba",
     "gsa": "kvopt.policies.gsa:Gsa",
     "vllm-fcfs": "kvopt.policies.vllm_fcfs:VllmFcfs",
+    "wait": "kvopt.policies.wait:Wait",
+    "wait-advancing": "kvopt.policies.wait:WaitAdvancing",
+    "nested-wait": "kvopt.policies.nested_wait:NestedWait",
+    "nested-wait-advancing": "kvopt.policies.nested_wait:NestedWaitAdvancing",
 }
 
 
@@ -30,7 +34,8 @@ def find_policy(text: str) -> Any:
     Parameters
     ----------
     text : str
-        A name of `POLICIES` and, after a colon, options of its class: integers, decimals, true or false.
+        A name of `POLICIES` and, after a colon, options of its class: integers, decimals, true or false, or
+        several numbers (``nested-wait:thresholds=10/4,ends=20``).
 
     Raises
     ------
@@ -66,8 +71,10 @@ def find_policy(text: str) -> Any:
     return policy(**options)
 
 
-def parsed(value: str, what: str) -> int | float | bool:
-    """An option's value; raises InputError for anything but a number or true, false."""
+def parsed(value: str, what: str) -> Any:
+    """An option's value; raises InputError for anything but a number, numbers between strokes, or true, false."""
+    if "/" in value:
+        return tuple(parsed(part, what) for part in value.split("/"))
     if value in ("true", "false"):
         return value == "true"
     try:

@@ -31,9 +31,9 @@ class NestedWait(Policy):
 
     Parameters
     ----------
-    thresholds : sequence of float, shape (m,)
+    thresholds : float or sequence of float, shape (m,)
         n of each segment, above 0.
-    ends : sequence of int, shape (m - 1,)
+    ends : int or sequence of int, shape (m - 1,)
         Output tokens at the inner boundaries, ascending, the first at least 1.
 
     Raises
@@ -45,8 +45,9 @@ class NestedWait(Policy):
     name = "nested-wait"
     advancing = False
 
-    def __init__(self, thresholds: Sequence[float] = (1,), ends: Sequence[int] = ()) -> None:
-        self.thresholds, self.ends = tuple(thresholds), tuple(ends)
+    def __init__(self, thresholds: float | Sequence[float] = 1, ends: int | Sequence[int] = ()) -> None:
+        self.thresholds = tuple(thresholds) if isinstance(thresholds, Sequence) else (thresholds,)
+        self.ends = tuple(ends) if isinstance(ends, Sequence) else (ends,)
         if len(self.ends) != len(self.thresholds) - 1:
             raise InputError(
                 f"policy {self.name!r}: {len(self.thresholds)} thresholds with {len(self.ends)} boundaries"
