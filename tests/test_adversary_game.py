@@ -191,7 +191,7 @@ def test_time_limit_keeps_the_bracket():
     ("menu", "requests", "horizon", "says"),
     [
         ([(1, 1), (1, 1)], 3, 3, "twice"),
-        ([(1, 1)], 0, 3, "number of requests"),
+        ([(1, 1)], 0, 3, "requests"),
         ([(1, 1)], 3, -1, "horizon"),
         ([(4, 1)], 3, 3, "exceeds the capacity"),
         ([], 3, 3, "at least one type"),

@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import product
 from math import comb
 
+from kvopt.arguments import whole_number
 from kvopt.errors import InputError
 from kvopt.model import Instance
 
@@ -55,12 +56,8 @@ class Game:
     horizon: int
 
     def __post_init__(self) -> None:
-        for what, value, least, most in (
-            ("the number of requests", self.requests, 1, MOST_REQUESTS),
-            ("the horizon", self.horizon, 0, MOST_ROUNDS),
-        ):
-            if not least <= value <= most:
-                raise InputError(f"{what} of a game must be within {least}..{most}, got {value}")
+        whole_number("requests", self.requests, 1, MOST_REQUESTS)
+        whole_number("horizon", self.horizon, 0, MOST_ROUNDS)
         types = list(zip(self.menu.prompt.tolist(), self.menu.output.tolist(), strict=True))
         if len(set(types)) < len(types):
             raise InputError(f"the menu names a type twice: {types}")

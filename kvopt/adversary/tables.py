@@ -1,0 +1,114 @@
+"""The values of small release games in tables: what docs/adversary.md shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from kvopt.adversary.deterministic import deterministic_value
+from kvopt.adversary.game import Game
+from kvopt.adversary.randomised import randomised_value
+from kvopt.monitor import Monitor
+
+
+@dataclass(frozen=True)
+class Row:
+    """A game and its value.
+
+    Attributes
+    ----------
+    menu : str
+        ``small-and-long`` or ``large-prompts``.
+    game : Game
+    randomised : bool
+    lower, upper : Fraction or None
+        The value is within these; equal for deterministic policies, None when a limit ended the run.
+    """
+
+    menu: str
+    game: Game
+    randomised: bool
+    lower: Fraction | None
+    upper: Fraction | None
+
+
+#: Name -> types for a capacity.
+MENUS: dict[str, Callable[[int], list[tuple[int, int]]]] = {
+    "small-and-long": lambda m: [(1, 1), (1, m - 1)],
+    "large-prompts": lambda m: [(m // 2, 1), (m // 2, m // 2)],
+}
+#: Deterministic: menu, capacities, numbers of requests, horizon less capacity or less half of it.
+DETERMINISTIC: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
+    ("small-and-long", (4, 5, 6, 7, 8, 9, 10), (3, 4, 5, 6, 7)),
+    ("large-prompts", (6, 8, 10, 16), (4, 5, 6)),
+]
+#: Randomised: menu, M, N, H.
+RANDOMISED: list[tuple[str, int, int, int]] = [
+    ("small-and-long", 4, 4, 4),
+    ("small-and-long", 5, 4, 4),
+    ("small-and-long", 6, 5, 5),
+    ("small-and-long", 8, 4, 6),
+    ("large-prompts", 10, 4, 8),
+    ("large-prompts", 16, 5, 10),
+]
+
+
+def horizon(menu: str, capacity: int) -> int:
+    """Last round with a release in the deterministic tables."""
+    return capacity if menu == "small-and-long" else capacity // 2 + 3
+
+
+def rows(monitor: Monitor) -> Iterator[Row]:
+    """Every value of the tables in turn; a stopped monitor ends them."""
+    for menu, capacities, requests in DETERMINISTIC:
+        for n in requests:
+            for m in capacities:
+                game = Game.of(m, MENUS[menu](m), n, horizon(menu, m))
+                value = deterministic_value(game, monitor).value
+                if monitor.stopped:
+                    return
+                yield Row(menu, game, False, value, value)
+    for menu, m, n, h in RANDOMISED:
+        game = Game.of(m, MENUS[menu](m), n, h)
+        found = randomised_value(game, monitor)
+        if monitor.stopped:
+            return
+        yield Row(menu, game, True, found.lower, found.upper)
+
+
+def markdown(found: list[Row]) -> str:
+    """The rows as Markdown tables."""
+    parts = []
+    for menu, capacities, requests in DETERMINISTIC:
+        values = {
+            (row.game.requests, row.game.menu.capacity): str(row.lower)
+            for row in found
+            if row.menu == menu and not row.randomised
+        }
+        lines = [f"Deterministic, menu {menu}; columns: M (H = {'M' if menu == 'small-and-long' else 'M/2 + 3'}).", ""]
+        lines += ["| N | " + " | ".join(map(str, capacities)) + " |", "|---" * (len(capacities) + 1) + "|"]
+        lines += [
+            f"| {n} | " + " | ".join(values.get((n, m), "not computed") for m in capacities) + " |" for n in requests
+        ]
+        parts.append("\n".join(lines))
+    lines = ["Randomised; at least and at most, both proved.", ""]
+    lines += ["| menu | M | N | H | at least | fraction | at most |", "|---|---|---|---|---|---|---|"]
+    for row in found:
+        if row.randomised and row.lower is not None and row.upper is not None:
+            g = row.game
+            fraction = str(row.lower) if row.lower.denominator < 10**5 else "long"
+            proved = f"{decimal(row.lower, up=False)} | {fraction} | {decimal(row.upper, up=True)}"
+            lines.append(f"| {row.menu} | {g.menu.capacity} | {g.requests} | {g.horizon} | {proved} |")
+    parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def decimal(value: Fraction, *, up: bool) -> str:
+    """Eight decimals, rounded so that a bound stays a bound.
+
+    >>> decimal(Fraction(9, 7), up=False), decimal(Fraction(9, 7), up=True)
+    ('1.28571428', '1.28571429')
+    """
+    units = -(-value.numerator * 10**8 // value.denominator) if up else value.numerator * 10**8 // value.denominator
+    return f"{units // 10**8}.{units % 10**8:08d}"
