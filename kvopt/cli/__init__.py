@@ -10,6 +10,7 @@ import typer
 
 from kvopt import __version__
 from kvopt.cli import (
+    adversary,
     benching,
     bounding,
     capacity,
@@ -66,6 +67,7 @@ plotting.register(app)
 reporting.register(app)
 crosschecking.register(app)
 benching.register(app)
+adversary.register(app)
 regret.register(app)
 fluid.register(app)
 versioning.register(app)
