@@ -45,6 +45,11 @@ Overflow
     requests to evict and is asked again until the rest fits; default: the last started. Evicted requests
     wait again and are recomputed. A decision itself must fit: else `PolicyError`, with policy, time and request.
 
+Requests
+    Traces come from `kvopt.io.traces`; `poisson_seconds`, `resampled_seconds`, `poisson_rounds`,
+    `bernoulli_rounds` and `resampled_rounds` draw streams. ``predictions`` is one of `Exact()`, `Over(factor)`,
+    `Interval(width)`, `Noisy(sigma)`, `Unknown()`, or any object with their method ``predict``.
+
 A policy that keeps state over time forgets it in ``begin(seed)``, called before each simulation.
 `Simulation` with its method ``step()`` lets a program look (``.view``) between two iterations.
 """
@@ -55,10 +60,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kvopt.online.arrivals import (
+        bernoulli_rounds,
+        poisson_rounds,
+        poisson_seconds,
+        resampled_rounds,
+        resampled_seconds,
+    )
     from kvopt.online.clock import Clock, Rounds, Seconds
     from kvopt.online.engine import Simulation, simulate
     from kvopt.online.policy import ListPolicy, Policy, Rule
-    from kvopt.online.predictions import Exact, Interval, Noisy, Over, Unknown
+    from kvopt.online.predictions import Exact, Interval, Noisy, Over, Unknown, find_predictions
     from kvopt.online.result import SimulationResult
     from kvopt.online.traffic import Traffic
     from kvopt.online.view import Decision, LookAhead, View, VisibleRequest
@@ -79,6 +91,12 @@ _HOMES = {
     "SimulationResult": "result",
     "Simulation": "engine",
     "simulate": "engine",
+    "bernoulli_rounds": "arrivals",
+    "poisson_rounds": "arrivals",
+    "poisson_seconds": "arrivals",
+    "resampled_rounds": "arrivals",
+    "resampled_seconds": "arrivals",
+    "find_predictions": "predictions",
     "Traffic": "traffic",
     "Decision": "view",
     "LookAhead": "view",
@@ -105,6 +123,12 @@ __all__ = [
     "Unknown",
     "View",
     "VisibleRequest",
+    "bernoulli_rounds",
+    "find_predictions",
+    "poisson_rounds",
+    "poisson_seconds",
+    "resampled_rounds",
+    "resampled_seconds",
     "simulate",
 ]
 

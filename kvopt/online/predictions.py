@@ -141,10 +141,19 @@ PREDICTIONS: dict[str, type] = {
 def find_predictions(text: str) -> Predictions:
     """Predictions from a text such as ``exact``, ``over:1.5``, ``interval:0.5``, ``noisy:0.3`` or ``none``.
 
+    Parameters
+    ----------
+    text : str
+        A name of `PREDICTIONS`, with its parameter after a colon if it has one.
+
+    Returns
+    -------
+    Predictions
+
     Raises
     ------
     InputError
-        If the text is none of these.
+        If the text is none of these, or the parameter out of range.
 
     Examples
     --------

@@ -146,6 +146,21 @@ class LookAhead:
     Running requests are taken to advance in every iteration. With upper-bound predictions and no frozen
     requests, memory can then never overflow. With a token budget chunks shift growth in time, so room for
     all peaks at once is asked for instead. Time of a test: O(running requests).
+
+    Attributes
+    ----------
+    capacity : int
+        Tokens.
+    separate : int
+        1 if a prompt takes an iteration of its own, else 0.
+    peaks_only : bool
+        Whether room for all peaks at once is asked for.
+    slots : int
+        How many requests may still start.
+    bound : str or callable
+        What counts as the output of a request, as in `View.look_ahead`.
+    running : list of (int, int)
+        Of each running request its last iteration, 0 being the coming one, and its tokens in that; sorted.
     """
 
     capacity: int
@@ -153,7 +168,6 @@ class LookAhead:
     peaks_only: bool
     slots: int
     bound: Bound = "predicted"
-    #: (last iteration from now, tokens held in iteration 0 if extended back), sorted.
     running: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, request: VisibleRequest) -> None:
