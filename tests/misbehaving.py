@@ -82,6 +82,13 @@ def telling(instance: Instance, monitor: Monitor) -> Answer:
     return honest(instance, monitor)
 
 
+def murderous(instance: Instance, monitor: Monitor) -> Answer:
+    """Kills the process that runs its cell."""
+    if not warming_up(instance):
+        os.kill(os.getppid(), signal.SIGKILL)
+    return honest(instance, monitor)
+
+
 def late(instance: Instance, monitor: Monitor) -> Answer:
     """Calls its kernels for the first time in the real solve, and makes that first call long."""
     from kvopt.bench.worker import compiled

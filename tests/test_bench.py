@@ -35,7 +35,7 @@ from kvopt.solving import SOLVERS
 HERE = Path(__file__).parent
 LIBRARY = HERE.parent / "instances"
 SMALL = Instance.from_rows(5, [(1, 1, 2), (1, 3, 2)], name="small")
-FAKES = ("honest", "raising", "exiting", "crashing", "hungry", "deaf", "slow", "telling", "late")
+FAKES = ("honest", "raising", "exiting", "crashing", "hungry", "deaf", "slow", "telling", "murderous", "late")
 
 
 @pytest.fixture
@@ -317,6 +317,25 @@ def test_cells_run_on_a_cluster(fakes: None, tmp_path: Path, monkeypatch: pytest
     with open_log(tmp_path / "out" / "results.jsonl") as log:
         assert len(log.records) == len({record.key for record in log.records}) == 8
         assert {record.jobs for record in log.records} == {2}
+
+
+def test_a_cell_that_kills_its_worker_is_alone_in_its_fate(fakes: None) -> None:
+    """Dask starts the worker anew; the cell becomes a record, the others go on."""
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+    ):
+        cells = [cell("honest"), cell("murderous"), cell("honest", seed=1)]
+        records = list(run_on_cluster(cells, cluster.scheduler_address))
+    assert [(one.solver, one.outcome) for one in records] == [
+        ("honest", Outcome.FINISHED),
+        ("murderous", Outcome.CRASHED),
+        ("honest", Outcome.FINISHED),
+    ]
+    assert records[1].error.startswith("on the cluster: KilledWorker")
 
 
 @pytest.mark.parametrize("address", ["nowhere", "bla://x:1", "tcp://127.0.0.1:9"])

@@ -16,12 +16,10 @@ from kvopt.io.files import reason
 from kvopt.versions import versions
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 #: Seconds to wait for the scheduler, and for its first worker.
 CONNECT_S, FIRST_WORKER_S = 10, 60
-#: Cells sent ahead for each thread of the cluster: one runs, one waits beside it.
-AHEAD = 2
 
 
 def connect(address: str) -> Client:
@@ -79,18 +77,27 @@ def run_on_cluster(cells: Sequence[Cell], address: str) -> Iterator[Record]:
     with connect(address) as client:
         from distributed import as_completed
 
-        threads = sum(client.nthreads().values())
         waiting = iter(cells)
-        sent = {client.submit(run_cell, cell, threads, pure=False): cell for cell in islice(waiting, AHEAD * threads)}
-        ended = as_completed(list(sent), loop=client.loop)
+        sent: dict[Future, tuple[Cell, int]] = {}
+        ended = as_completed([], loop=client.loop)
+
+        def fill() -> None:
+            """Keep every thread busy, those of workers that have joined since too, and send nothing ahead.
+
+            A worker that dies counts against all cells that it was given.
+            """
+            threads = max(1, sum(client.nthreads().values()))
+            for cell in islice(waiting, max(0, threads - len(sent))):
+                future = client.submit(run_cell, cell, threads, pure=False)
+                sent[future] = cell, threads
+                ended.add(future)
+
+        fill()
         for future in ended:
-            cell = sent.pop(future)
+            cell, threads = sent.pop(future)
             if future.cancelled():
                 raise KvoptError(f"the Dask cluster at {address!r} was lost; the same command goes on from here")
-            for following in islice(waiting, 1):
-                submitted = client.submit(run_cell, following, threads, pure=False)
-                sent[submitted] = following
-                ended.add(submitted)
+            fill()
             if future.status == "finished":
                 yield future.result()
             else:
