@@ -183,7 +183,27 @@ def test_instance_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "p.html").stat().st_size > 1e6
 
 
+def test_many_violations_are_cut() -> None:
+    """A page with a line for each of thousands of violations helps nobody."""
+    many = Instance(capacity=9, prompt=[1] * 60, output=[3] * 60, arrival=[5] * 60)
+    result = Result(many, "x", Status.FEASIBLE, Schedule(many, [0] * 60))
+    assert proof_in_words(result, verify(result)).grounds[-1] == "... and 41 more violations."
+
+
 # ---------------------------------------------------------------- a browser
+
+#: What a reader does: a click on a column's name, twice, and the pointer on the third request's block.
+READER = """
+const latency = document.querySelectorAll("#requests th button")[8];
+latency.click();
+latency.click();
+setTimeout(() => {
+  const area = document.querySelector(".nsewdrag");
+  const box = area.getBoundingClientRect();
+  const place = { clientX: box.left + 0.25 * box.width, clientY: box.bottom - 20, bubbles: true };
+  area.dispatchEvent(new MouseEvent("mousemove", place));
+}, 500);
+"""
 
 
 def browse(page: Path) -> tuple[str, list[str]]:
@@ -205,16 +225,15 @@ def test_a_browser_shows_the_page(tmp_path: Path) -> None:
     """Chromium draws a block for each request, sorts the table on a click, and has nothing to complain of."""
     evil = Instance(5, FOUR.prompt, FOUR.output, name=HOSTILE, ids=("a", "b", HOSTILE, "d"))
     result = Result(evil, "by hand", Status.FEASIBLE, Schedule(evil, [0, 1, 0, 3]))
-    click = "<script>document.querySelectorAll('#requests th button')[8].click();"
-    click += "document.querySelectorAll('#requests th button')[8].click()</script></body>"
     page = tmp_path / "page.html"
-    page.write_text(report_html(result).replace("</body>", click), encoding="utf-8")
+    page.write_text(report_html(result).replace("</body>", f"<script>{READER}</script></body>"), encoding="utf-8")
     document, complaints = browse(page)
     assert complaints == []
     assert document.count('class="trace scatter') == 4
     assert "capacity 5" in document
     assert 'data-title="Zoom in"' in document
     assert 'data-title="Share' not in document
+    assert "request &lt;/script&gt;" in document.partition('class="hoverlayer"')[2].partition("</g>")[0]
     latencies = re.findall(r"<td>(\d+)</td></tr>", document.partition('id="requests"')[2])
     assert latencies == ["6", "3", "2", "1"]
 

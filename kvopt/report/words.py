@@ -9,6 +9,8 @@ from kvopt import verify
 from kvopt.model import Result
 from kvopt.verify import Verification
 
+#: Violations that are listed.
+VIOLATIONS_MAX = 20
 #: What each kind of certificate is, in a clause.
 KINDS = {
     "volume": "the token-rounds that memory can serve in time",
@@ -50,7 +52,10 @@ def proof_in_words(result: Result, verification: Verification) -> Words:
     value, bound = verification.total_latency, verification.lower_bound
     if verification.verdict == verify.REFUSED:
         grounds = ["The verifier found claims that do not hold; no figure of this result should be quoted."]
-        return Words("Refused", "refused", grounds + [str(violation) for violation in verification.violations])
+        grounds += [str(violation) for violation in verification.violations[:VIOLATIONS_MAX]]
+        if len(verification.violations) > VIOLATIONS_MAX:
+            grounds.append(f"... and {len(verification.violations) - VIOLATIONS_MAX:,} more violations.")
+        return Words("Refused", "refused", grounds)
     if verification.verdict == verify.NOTHING:
         return Words("Nothing to check", "open", ["The result holds neither a schedule nor a certificate."])
     kind = "" if result.certificate is None else result.certificate.kind
