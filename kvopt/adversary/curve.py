@@ -124,6 +124,23 @@ def yardstick(instance: Instance, time_limit_s: float | None = None) -> Yardstic
 def exponent(sizes: list[int], ratios: list[Fraction]) -> float:
     """Least-squares slope of log ratio over log size, for at least two sizes.
 
+    Parameters
+    ----------
+    sizes : list of int
+        Capacities or numbers of requests, positive.
+    ratios : list of Fraction
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two different sizes.
+
+    Examples
+    --------
     >>> round(exponent([16, 64, 256], [Fraction(4), Fraction(8), Fraction(16)]), 6)
     0.5
     """

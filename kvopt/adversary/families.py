@@ -21,6 +21,11 @@ class Burst:
 
     Prompts 1. The long request has output M - 1; if the policy starts it in round b, M/2 requests of output 1 come in
     round b + M - floor(sqrt M) and wait until its end. Omega(sqrt n): arXiv 2502.07115, Theorem 4.1.
+
+    Parameters
+    ----------
+    capacity : int
+        KV cache capacity M in tokens, >= 4.
     """
 
     capacity: int
@@ -48,6 +53,7 @@ class Stream:
     Parameters
     ----------
     capacity : int
+        KV cache capacity M in tokens, >= 4.
     delay : Fraction
         Part of the long request's run after which the stream begins, within (0, 1).
     long_output : int, optional
@@ -83,6 +89,11 @@ class LargePrompts:
 
     Prompts s = M/2. The long request has output s; in each of the s rounds after its start comes one of output 1. All
     wait for its end, and then for each other. Omega(n) for policies that do not hold the long request back.
+
+    Parameters
+    ----------
+    capacity : int
+        KV cache capacity M in tokens, even, >= 4.
     """
 
     capacity: int
@@ -109,6 +120,7 @@ class ShortestFirst:
     Parameters
     ----------
     capacity : int
+        KV cache capacity M in tokens, >= 4.
     copies : int, optional
         Number x of requests (M-1, 1), beside x floor(sqrt M) of the others; default floor(sqrt(M) / 3), where the
         others just fit side by side. arXiv 2508.06133 shows that the ratio is unbounded.

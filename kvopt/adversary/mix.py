@@ -82,6 +82,15 @@ def certified_ratio(mix: Mix) -> Fraction:
     The least expected total latency of a policy that knows the mix over the expected optimum; no online policy has
     a smaller competitive ratio.
 
+    Parameters
+    ----------
+    mix : Mix
+
+    Returns
+    -------
+    Fraction
+        At least 1. Time: histories in the mix x states of a policy x its choices.
+
     Examples
     --------
     With only one sequence the policy knows everything:

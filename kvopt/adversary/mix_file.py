@@ -48,6 +48,14 @@ class MixFile(msgspec.Struct, forbid_unknown_fields=True):
 def write_mix(mix: Mix, ratio: Fraction, path: str | Path) -> None:
     """Write a mix and the ratio it certifies.
 
+    Parameters
+    ----------
+    mix : Mix
+    ratio : Fraction
+        Not checked here; see `kvopt.adversary.mix.certified_ratio`.
+    path : str or Path
+        ``-`` for standard output.
+
     Raises
     ------
     InputError
@@ -63,6 +71,15 @@ def write_mix(mix: Mix, ratio: Fraction, path: str | Path) -> None:
 
 def read_mix(path: str | Path) -> tuple[Mix, Fraction]:
     """A mix and the ratio it is said to certify.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``-`` for standard input.
+
+    Returns
+    -------
+    (Mix, Fraction)
 
     Raises
     ------

@@ -15,16 +15,12 @@ Row = tuple[int, int, int, int]
 
 
 class Adversary(Protocol):
-    """Releases requests in answer to a policy's decisions.
-
-    Attributes
-    ----------
-    capacity : int
-        KV cache capacity in tokens.
-    """
+    """Releases requests in answer to a policy's decisions."""
 
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """KV cache capacity in tokens."""
+        ...
 
     def respond(self, run: SimulationResult | None) -> list[Row]:
         """The next releases, given the policy's run on all earlier ones (None at the beginning); empty to end.
