@@ -42,7 +42,7 @@ def made(starts: list[int] | None, **more: object) -> Result:
 @pytest.mark.parametrize(
     ("result", "heading", "grade"),
     [
-        (made([0, 1, 0, 3], lower_bound=12, status=Status.OPTIMAL), "Feasible; how good it is has not", "open"),
+        (made([0, 1, 0, 3], lower_bound=12, status=Status.OPTIMAL), "Feasible; the result does not prove", "open"),
         (
             made([0, 1, 0, 3], lower_bound=10, certificate=Certificate("volume")),
             "Proved to be within 20.00 %",

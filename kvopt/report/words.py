@@ -47,7 +47,7 @@ def proof_in_words(result: Result, verification: Verification) -> Words:
     >>> from kvopt import Instance, solve
     >>> result = solve(Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3]), "mc-sf")
     >>> proof_in_words(result, verify.verify(result)).heading
-    'Feasible; how good it is has not been proved'
+    'Feasible; the result does not prove how good it is'
     """
     value, bound = verification.total_latency, verification.lower_bound
     if verification.verdict == verify.REFUSED:
@@ -71,7 +71,7 @@ def proof_in_words(result: Result, verification: Verification) -> Words:
         gap = percent(Fraction(value - bound, bound)) if bound else "unknown"
         grounds = [schedule, f"It checked the {evidence}: no schedule is below {bound:,}."]
         return Words(f"Proved to be within {gap} of the optimum", "proved", grounds)
-    return Words("Feasible; how good it is has not been proved", "open", [schedule, bare_claim(result)])
+    return Words("Feasible; the result does not prove how good it is", "open", [schedule, bare_claim(result)])
 
 
 def bare_claim(result: Result) -> str:
