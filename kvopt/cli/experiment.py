@@ -1,0 +1,67 @@
+"""``kvopt experiment``: seeded simulations with a table and a picture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(experiment)
+
+
+def experiment(
+    name: Annotated[str, typer.Argument(help="prediction-error, load-sweep, alpha-beta, energy or wait.")],
+    seed: Seed = 0,
+    out: Annotated[str, typer.Option(help="Folder for NAME.csv and NAME.png.")] = "out/experiments",
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: seconds.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment; after Ctrl-C what was measured so far is written."""
+    from pathlib import Path
+
+    import msgspec
+
+    from kvopt.errors import InputError
+    from kvopt.experiments import find_experiment, run
+    from kvopt.io.files import reason, require_writable, write_bytes
+    from kvopt.plot import save
+
+    chosen = find_experiment(name)
+    table, picture = (Path(out) / f"{name}{suffix}" for suffix in (".csv", ".png"))
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made a folder ({reason(error)})") from error
+    require_writable(table)
+    require_writable(picture)
+    line = ProgressLine(quiet)
+    outcome = run(chosen, seed=seed, quick=quick, on_progress=line)
+    line.end()
+    if outcome.rows:
+        write_bytes(table, outcome.csv())
+        save(chosen.draw(outcome.rows), picture)
+    found = chosen.findings(outcome.rows) if outcome.rows and not outcome.interrupted else []
+    if json:
+        report = {
+            "experiment": name,
+            "title": chosen.title,
+            "seed": seed,
+            "quick": quick,
+            "interrupted": outcome.interrupted,
+            "rows": len(outcome.rows),
+            "csv": str(table),
+            "picture": str(picture),
+            "findings": found,
+        }
+        typer.echo(msgspec.json.encode(report))
+    else:
+        typer.echo("\n".join([f"{chosen.title}: {len(outcome.rows)} runs", *(f"  {text}" for text in found)]))
+    say(f"written to {table} and {picture}", quiet or not outcome.rows)
+    if outcome.interrupted:
+        raise typer.Exit(130)

@@ -1,0 +1,36 @@
+"""Experiments: seeded simulations, one table (CSV) and one picture each.
+
+Each is a module with an `Experiment`: cells (parameters of one run), a function that measures a cell, a picture
+and findings computed from the rows. Run them with ``kvopt experiment NAME`` or `run`.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from kvopt.errors import UnknownNameError
+from kvopt.experiments.experiment import Experiment, Outcome, Row, run
+
+#: name -> module with an `EXPERIMENT`.
+EXPERIMENTS: dict[str, str] = {
+    "prediction-error": "kvopt.experiments.prediction_error",
+    "load-sweep": "kvopt.experiments.load_sweep",
+    "alpha-beta": "kvopt.experiments.alpha_beta",
+    "energy": "kvopt.experiments.energy",
+    "wait": "kvopt.experiments.wait",
+}
+
+__all__ = ["EXPERIMENTS", "Experiment", "Outcome", "Row", "find_experiment", "run"]
+
+
+def find_experiment(name: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the message lists the names.
+    """
+    if name not in EXPERIMENTS:
+        raise UnknownNameError("experiment", name, list(EXPERIMENTS))
+    return importlib.import_module(EXPERIMENTS[name]).EXPERIMENT

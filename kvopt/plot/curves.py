@@ -1,0 +1,62 @@
+"""Measured curves: a line through the means of repeated runs, with a band from the least to the greatest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kvopt.errors import InputError
+from kvopt.plot.canvas import LINES, axes, line_styles
+
+#: Markers that tell lines apart where they lie upon each other.
+MARKERS = "os^Dv<>P"
+
+
+def curves(
+    rows: Sequence[Mapping[str, Any]], x: str, y: str, by: str, ax: Axes | None = None, labels: bool = True
+) -> Axes:
+    """Draw `y` over `x`, a line for each value of `by` in order of appearance.
+
+    Rows with the same `x` and `by` are repetitions (seeds): the line runs through their mean, the band from the least
+    to the greatest. Where `y` is None in some repetition (a run that did not finish) the line has a gap.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+    x, y, by : str
+        Keys of the rows.
+    ax : matplotlib Axes, optional
+    labels : bool
+        Whether the lines name themselves for a legend.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        For no rows.
+    """
+    if not rows:
+        raise InputError("no rows to draw")
+    ax = axes(ax, 7.0, 4.2)
+    for place, (name, style) in enumerate(zip(dict.fromkeys(row[by] for row in rows), line_styles(), strict=False)):
+        found: dict[float, list[float]] = {}
+        for row in rows:
+            if row[by] == name:
+                found.setdefault(row[x], []).append(np.nan if row[y] is None else row[y])
+        at = sorted(found)
+        table = [np.asarray(found[value], dtype=float) for value in at]
+        means = [float(values.mean()) for values in table]
+        line = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4, "linewidth": 1.6, **style}
+        if place >= len(LINES):  # the styles begin anew
+            line |= {"markerfacecolor": "white", "linewidth": 0.9}
+        ax.plot(at, means, label=str(name) if labels else None, **line)
+        ax.fill_between(
+            at, [v.min() for v in table], [v.max() for v in table], color=style["color"], alpha=0.15, linewidth=0
+        )
+    return ax
