@@ -28,7 +28,7 @@ def regret(
     rate: Annotated[str | None, typer.Option(help="Requests per round, instead of a load.")] = None,
     horizons: Annotated[str, typer.Option(help="Rounds with arrivals.")] = "50,100,200,400",
     policies: Annotated[
-        str, typer.Option(help="fcfs, mc-sf, svf; resolve, expected-hindsight, stationary, finite-opt.")
+        str, typer.Option(help="fcfs, mc-sf, svf, staggered; resolve, expected-hindsight, stationary, finite-opt.")
     ] = "fcfs,mc-sf,resolve,expected-hindsight,finite-opt",
     paths: Annotated[int, typer.Option(min=1, help="Random paths, the same for every policy.")] = 200,
     process: Annotated[str, typer.Option(help="types (each type Bernoulli), bernoulli, poisson.")] = "types",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ import numpy.typing as npt
 
 from kvopt.errors import InputError, SolverError, TooLargeError, UnknownNameError
 from kvopt.model import Instance, IntArray
+from kvopt.policies.backlog import list_schedule
+from kvopt.policies.staggered_admission import staggered_schedule
 from kvopt.regret.mix import Mix, whole
 from kvopt.regret.paths import ArrivalPath, check_process, draw_path
+from kvopt.regret.plans import StartPlan, staggering_plan
 from kvopt.regret.profiles import ProfileGraph, profile_graph
 from kvopt.regret.reference import REFERENCES, TablePolicy, reference_policy
 from kvopt.regret.tables import StateSpace
@@ -22,7 +26,7 @@ from kvopt.regret.tables import StateSpace
 #: nothing (then regret is waiting itself, an upper bound on the regret).
 BASELINES = ("exact", "bound", "none")
 #: Policies that run on the realised instance and look at nothing that has not arrived.
-ONLINE_POLICIES = ("fcfs", "mc-sf", "svf")
+ONLINE_POLICIES = ("fcfs", "mc-sf", "svf", "staggered")
 #: Width of the 95 % normal confidence intervals, in standard errors.
 NORMAL_95 = 1.959964
 #: States and waiting requests a table tells apart by default, and bytes that all tables may take.
@@ -141,6 +145,11 @@ class RegretStudy:
         self._requests: list[list[int]] = []
         self._capped: list[npt.NDArray[np.bool_]] = []
 
+    @cached_property
+    def plan(self) -> StartPlan:
+        """The plan of the policy ``staggered``, made for the mix and the rate."""
+        return staggering_plan(self.mix, self.rate)
+
     @property
     def paths(self) -> int:
         """Paths finished so far."""
@@ -148,6 +157,9 @@ class RegretStudy:
 
     def prepare(self, on_table: Callable[[str, int], None] = lambda name, horizon: None) -> None:
         """Compute the tables of the reference policies; `on_table` hears which one is next."""
+        if "staggered" in self.policies and "plan" not in self.__dict__:
+            on_table("staggered", self.horizons[-1])
+            _ = self.plan
         for name in self.policies:
             for horizon in self.horizons:
                 if name in REFERENCES and (name, horizon) not in self._tables:
@@ -178,7 +190,8 @@ class RegretStudy:
                     waiting[p, h], rounds = self._tables[name, self.horizons[h]].waiting(cut)
                     capped[p, h] = rounds > 0
                 elif instance is not None:
-                    waiting[p, h] = online_waiting(instance, name)
+                    starts = staggered_schedule(instance, self.plan) if name == "staggered" else listed(instance, name)
+                    waiting[p, h] = int((starts - instance.arrival).sum())
         least = self._baseline(path, cuts)
         if (waiting < least).any():
             p, h = np.argwhere(waiting < least)[0]
@@ -276,13 +289,10 @@ def half_width(values: npt.NDArray[Any]) -> float:
     return NORMAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
 
 
-def online_waiting(instance: Instance, name: str) -> int:
-    """Total waiting of one of `ONLINE_POLICIES` on an instance."""
-    from kvopt.policies.backlog import list_schedule
-
+def listed(instance: Instance, name: str) -> IntArray:
+    """Start rounds of a list policy."""
     key = {"fcfs": instance.arrival, "mc-sf": instance.output, "svf": instance.volume}[name]
-    starts = list_schedule(instance, np.argsort(key, kind="stable"))
-    return int((starts - instance.arrival).sum())
+    return list_schedule(instance, np.argsort(key, kind="stable"))
 
 
 def default_space(graph: ProfileGraph) -> StateSpace:

@@ -1,0 +1,227 @@
+"""Periodic plans of starts: how many requests of each type may start in each round, for ever, within the capacity.
+
+A plan that spreads the starts evenly keeps the running requests at all ages at once and the memory near the
+capacity. `kvopt.policies.staggered_admission` reserves the memory of such a plan; what the plan starts of each type
+per round is then what the policy sustains, whatever the arrivals.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from kvopt.errors import InputError, SolverError, TooLargeError
+from kvopt.model import IntArray
+from kvopt.regret.effective_capacity import EffectiveCapacity, effective_capacity
+from kvopt.regret.mix import Mix
+from kvopt.regret.profiles import ProfileGraph, profile_graph
+
+#: Rounds in which an even plan repeats, and steps of the search for its rate.
+EVEN_PERIOD, EVEN_STEPS = 1_000, 2_000
+#: Periods tried for packed plans, and the solver's effort for each (deterministic seconds).
+PACKED_PERIODS, PACKED_EFFORT = (10, 20, 30, 40), 0.1
+#: Capacity in mean peaks beyond which even plans are within a few per cent of the volume capacity anyway.
+PACKED_MOST_PEAKS = 200
+#: Profiles up to which the circulation programme supplies the plan, and rounds of one such plan.
+WALK_PROFILES, WALK_ROUNDS = 5_000, 150
+
+
+@dataclass(frozen=True, eq=False)
+class StartPlan:
+    """How many requests of each type may start in each round, repeated for ever.
+
+    Parameters
+    ----------
+    mix : Mix
+    quota : int64 array of shape (period, K)
+        At least 0.
+
+    Raises
+    ------
+    InputError
+        If following the plan would exceed the capacity in some round.
+
+    Examples
+    --------
+    >>> plan = StartPlan(Mix(4, [0], [2], [1]), np.array([[1], [1], [1], [2]]))
+    Traceback (most recent call last):
+    kvopt.errors.InputError: the plan holds 5 tokens in its round 0, capacity 4
+    >>> StartPlan(Mix(4, [0], [2], [1]), np.array([[1], [1]])).rate
+    Fraction(1, 1)
+    """
+
+    mix: Mix
+    quota: IntArray
+
+    def __post_init__(self) -> None:
+        quota = np.array(self.quota, np.int64)
+        if quota.ndim != 2 or quota.shape[1] != len(self.mix) or len(quota) == 0 or quota.min() < 0:
+            raise InputError(f"a plan is a table of {len(self.mix)} columns of counts, not of shape {quota.shape}")
+        quota.setflags(write=False)
+        object.__setattr__(self, "quota", quota)
+        worst = int(self.memory.argmax())
+        if self.memory[worst] > self.mix.capacity:
+            raise InputError(
+                f"the plan holds {self.memory[worst]} tokens in its round {worst}, capacity {self.mix.capacity}"
+            )
+
+    @cached_property
+    def memory(self) -> IntArray:
+        """Tokens held in each round of the period once the plan has run for long, int64 of shape (period,)."""
+        held = np.zeros(len(self.quota), np.int64)
+        for k, (s, o) in enumerate(zip(self.mix.prompt, self.mix.output, strict=True)):
+            for age in range(o):
+                held += np.roll(self.quota[:, k], age) * (s + 1 + age)
+        return held
+
+    @property
+    def rate(self) -> Fraction:
+        """Requests per round, in the proportions of the mix, that the plan can start: what it sustains."""
+        totals = self.quota.sum(axis=0).tolist()
+        return min(total / share for total, share in zip(totals, self.mix.share, strict=True)) / len(self.quota)
+
+
+def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
+    """A plan for a mix: from the circulation programme where it is small, else the best of even and packed plans.
+
+    Parameters
+    ----------
+    mix : Mix
+    rate : Fraction, optional
+        The arrival rate, if it is known: an even plan half way between it and the best plan's rate is
+        preferred, because what is not reserved is free for bursts.
+
+    Examples
+    --------
+    >>> mix = Mix(1024, [1, 1], [2, 6], [0.7, 0.3])
+    >>> round(float(staggering_plan(mix).rate / mix.volume_capacity), 3)
+    0.995
+    """
+    try:
+        best = walk_plan(effective_capacity(mix, profile_graph(mix, WALK_PROFILES)), WALK_ROUNDS)
+    except TooLargeError:
+        best = even_plan(mix)
+        if mix.capacity <= PACKED_MOST_PEAKS * sum(
+            f * (s + o) for f, s, o in zip(mix.share, mix.prompt, mix.output, strict=True)
+        ):
+            best = max([best, *(packed_plan(mix, period) for period in PACKED_PERIODS)], key=lambda plan: plan.rate)
+    if rate is None or rate >= best.rate:
+        return best
+    try:
+        return even_plan(mix, (rate + best.rate) / 2)
+    except InputError:
+        return best
+
+
+def even_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
+    """Starts of each type as evenly spread over the rounds as integers allow, at a rate or as many as fit.
+
+    With starts ``floor((t+1) n) - floor(t n)`` any L consecutive rounds start at most ``n L + 1`` requests, so the
+    memory is less than ``n vol + (s + o)`` for each type: a rate of ``(M - sum of the peaks) / mean volume`` always
+    fits (summation by parts over the ages).
+
+    Raises
+    ------
+    InputError
+        If a given rate does not fit.
+    """
+    times = np.arange(EVEN_PERIOD + 1)
+
+    def plan(at: Fraction) -> StartPlan:
+        # Rounded up for a rate that must be sustained, down when the largest that fits is looked for.
+        number = [int(at * f * EVEN_PERIOD) if rate is None else -int(-at * f * EVEN_PERIOD // 1) for f in mix.share]
+        return StartPlan(mix, np.stack([np.diff(times * n // EVEN_PERIOD) for n in number], axis=1))
+
+    if rate is not None:
+        return plan(rate)
+    low, high = 0, EVEN_STEPS
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            plan(mix.volume_capacity * middle / EVEN_STEPS)
+        except InputError:
+            high = middle
+        else:
+            low = middle
+    return plan(mix.volume_capacity * low / EVEN_STEPS)
+
+
+def packed_plan(mix: Mix, period: int) -> StartPlan:
+    """The plan of a period with the largest rate that CP-SAT finds in a fixed effort; the same on every run.
+
+    Raises
+    ------
+    SolverError
+        If it finds none.
+    """
+    from kvopt.mip.libraries import cp_model
+
+    model = cp_model.CpModel()
+    starts = [
+        [model.new_int_var(0, mix.capacity // (s + o), f"starts {k} {t}") for t in range(period)]
+        for k, (s, o) in enumerate(zip(mix.prompt, mix.output, strict=True))
+    ]
+    for t in range(period):
+        held = [
+            (s + 1 + age) * starts[k][(t - age) % period]
+            for k, (s, o) in enumerate(zip(mix.prompt, mix.output, strict=True))
+            for age in range(o)
+        ]
+        model.add(sum(held) <= mix.capacity)
+    scale = 10**6
+    rate = model.new_int_var(0, int(mix.volume_capacity * period * scale) + 1, "rate")
+    for k, share in enumerate(mix.share):
+        model.add(sum(starts[k]) * scale * share.denominator >= rate * share.numerator)
+    model.maximize(rate)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.max_deterministic_time = PACKED_EFFORT
+    if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        raise SolverError(f"CP-SAT found no plan of {period} rounds")
+    return StartPlan(mix, np.array([[solver.value(var) for var in row] for row in starts]).T)
+
+
+def walk_plan(found: EffectiveCapacity, rounds: int) -> StartPlan:
+    """The closed walks that prove an effective capacity, one after the other in about `rounds` rounds.
+
+    The longer, the closer to the effective capacity (the way from one walk to the next costs a few rounds), but the
+    longer a type may have to wait for its walk.
+    """
+    graph, walks = found.graph, found.walks
+    total = sum((walk.weight * walk.rounds for walk in walks), Fraction(0))
+    moves: list[int] = []
+    for walk, following in zip(walks, (*walks[1:], walks[0]), strict=True):
+        moves += list(walk.moves) * max(1, round(walk.weight * rounds / total))
+        moves += shortest_route(graph, walk.profile, following.profile)
+    quota = [[0] * len(graph.mix)]
+    for move in moves:
+        if move == -1:
+            quota.append([0] * len(graph.mix))
+        else:
+            quota[-1][move] += 1
+    last = quota.pop()  # starts after the last advance belong to the next period's first round
+    quota[0] = [a + b for a, b in zip(quota[0], last, strict=True)]
+    return StartPlan(graph.mix, np.array(quota))
+
+
+def shortest_route(graph: ProfileGraph, origin: int, target: int) -> list[int]:
+    """Moves (types to start, -1 to advance) from one profile to another in the fewest rounds."""
+    rounds, before = {origin: 0}, {origin: (origin, 0)}
+    queue = deque([origin])
+    while queue:
+        at = queue.popleft()
+        for move in (*range(len(graph.mix)), -1):
+            after = int(graph.advance[at]) if move == -1 else int(graph.start[at, move])
+            length = rounds[at] + (move == -1)
+            if after >= 0 and rounds.get(after, length + 1) > length:
+                rounds[after], before[after] = length, (at, move)
+                queue.append(after) if move == -1 else queue.appendleft(after)
+    moves: list[int] = []
+    while target != origin:
+        target, move = before[target]
+        moves.append(move)
+    return moves[::-1]
