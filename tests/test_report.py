@@ -100,6 +100,14 @@ def test_nothing_hostile_becomes_markup() -> None:
     assert own.count("<script") == own.count("</script>") == 2
 
 
+@pytest.mark.parametrize("seconds", [10**400, -1, "soon", None, float("nan")])
+def test_odd_statistics_are_left_out(seconds: object) -> None:
+    """Statistics are free in a file: what is no number of seconds is not shown as one, here and in notebooks."""
+    result = made([0, 1, 0, 3], statistics={"runtime_s": seconds})
+    assert "Solved by by hand.</p>" in report_html(result)
+    assert "<td>time</td>" not in result._repr_html_()
+
+
 def test_pictures_by_size() -> None:
     """Few requests are blocks, a trace each; many are bands of classes; absurd lengths are not drawn at all."""
     assert len(picture(Schedule(FOUR, [0, 1, 0, 3])).data) == 4

@@ -75,5 +75,7 @@ def run_here(cells: Sequence[Cell], jobs: int) -> Iterator[Record]:
     from joblib import Parallel, delayed
 
     # Threads only wait, the work is in processes of their own.
-    parallel = Parallel(n_jobs=jobs, backend="threading", batch_size=1, return_as="generator_unordered")
+    parallel = Parallel(
+        n_jobs=min(jobs, len(cells)), backend="threading", batch_size=1, return_as="generator_unordered"
+    )
     yield from parallel(delayed(run_cell)(cell, jobs) for cell in cells)

@@ -33,7 +33,7 @@ def bench(
     time_limit: Annotated[float, typer.Option(help="Seconds for each solve.")] = 60.0,
     memory_limit: Annotated[float, typer.Option(help="Gigabytes of resident memory for each cell.")] = 8.0,
     workers: Workers = 2,
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time on this machine.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=1_000, help="Cells at the same time on this machine.")] = 1,
     cluster: Annotated[str | None, typer.Option(help="Run on the Dask cluster with this scheduler address.")] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too (needs pyarrow).")] = False,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Folder; out/bench/SUITE if not given.")] = None,

@@ -92,8 +92,9 @@ class Result:
 
     @property
     def runtime_s(self) -> float | None:
-        """Wall-clock seconds of the run."""
-        return self.statistics.get("runtime_s")
+        """Wall-clock seconds of the run; None where the statistics, free in a file, hold no such number."""
+        seconds = self.statistics.get("runtime_s")
+        return seconds if isinstance(seconds, int | float) and 0 <= seconds < 1e12 else None
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the schedule, see `kvopt.plot.schedule`."""

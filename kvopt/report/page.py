@@ -79,8 +79,7 @@ def facts(result: Result) -> str:
     """What was solved, and by what, in two lines."""
     instance = result.instance
     arrivals = f"arrivals to round {int(instance.arrival.max()):,}" if instance.has_arrivals else "all in round 0"
-    runtime_s = result.runtime_s
-    time = f" in {runtime_s:,.2f} s" if isinstance(runtime_s, int | float) else ""
+    time = "" if result.runtime_s is None else f" in {result.runtime_s:,.2f} s"
     requests = "1 request" if instance.n == 1 else f"{instance.n:,} requests"
     types = "1 type" if len(instance.types) == 1 else f"{len(instance.types):,} types"
     helped = result.statistics.get("bound_solver")
