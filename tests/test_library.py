@@ -134,10 +134,12 @@ def test_bare_claims_do_not_count(library):
     assert (entry.proof, entry.total_latency, entry.lower_bound, entry.gap) == ("feasible", 12, None, None)
 
 
-def test_odd_statistics_do_not_break_the_index(library):
+@pytest.mark.parametrize("seconds", ["long ago", 10**400, -1])
+def test_odd_statistics_do_not_break_the_index(library, seconds):
     """Statistics of a result are free; what the index cannot hold is left out of it."""
-    odd = replace(result(FOUR, [0, 0, 1, 4]), statistics={"runtime_s": "long ago", "found_on": 3, "bound_solver": []})
-    store_result(odd, library / "hard" / "four.json")
+    plain = replace(result(FOUR, [0, 0, 1, 4]), statistics={"runtime_s": 12345, "found_on": 3, "bound_solver": []})
+    path = store_result(plain, library / "hard" / "four.json")
+    edit(path, '"runtime_s":12345', f'"runtime_s":{json.dumps(seconds)}')
     write_index(library, build_index(library))
     entry = read_index(library)[1]
     assert (entry.seconds, entry.found_on, entry.bound_solver) == (None, None, None)
@@ -151,6 +153,12 @@ def test_page_shows_gaps_rounded_up():
         "25.00 %",
         "1.01 %",
     ]
+
+
+def test_names_cannot_leave_their_cell(library):
+    """Who submits a result chooses the solver's name: it must not become markup of the page."""
+    store_result(replace(result(FOUR, [0, 1, 0, 3]), solver="x | y\n<script>"), library / "hard" / "four.json")
+    assert "| x \\| y &lt;script> |" in readme(build_index(library))
 
 
 def test_unchanged_results_are_not_verified_again(library, monkeypatch):

@@ -160,7 +160,8 @@ def result_entry(bare: Entry, file: ResultFile, found: verify.Verification, path
 def stated(file: ResultFile, key: str, *kinds: type) -> Any:
     """An entry of the free statistics, None where it is missing or not of a kind that the index can hold."""
     value = file.statistics.get(key)
-    return value if isinstance(value, kinds) else None
+    sane = isinstance(value, str) or (isinstance(value, int | float) and 0 <= value < 1e12)
+    return value if isinstance(value, kinds) and sane else None
 
 
 def file_hash(path: Path) -> str:

@@ -111,7 +111,7 @@ def family_row(family: str, rows: list[Entry]) -> str:
 def row(entry: Entry) -> str:
     """One line of a table; absent values are dashes."""
     cells = (
-        f"[{entry.name}]({entry.file})",
+        f"[{plain(entry.name)}]({entry.file})",
         number(entry.requests),
         number(entry.types),
         number(entry.capacity),
@@ -119,12 +119,21 @@ def row(entry: Entry) -> str:
         number(entry.lower_bound),
         percent(entry.gap),
         proof(entry),
-        " / ".join(name for name in (entry.solver, entry.bound_solver) if name) or "-",
+        plain(" / ".join(name for name in (entry.solver, entry.bound_solver) if name) or "-"),
         "-" if entry.seconds is None else f"{entry.seconds:.2f}",
-        entry.found_on or "-",
-        entry.version or "-",
+        plain(entry.found_on or "-"),
+        plain(entry.version or "-"),
     )
     return "| " + " | ".join(cells) + " |\n"
+
+
+def plain(text: str) -> str:
+    """What a file calls something, so that it can neither leave its cell nor become markup.
+
+    >>> print(plain("dp|x <b>"))
+    dp\\|x &lt;b>
+    """
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
 def proof(entry: Entry) -> str:
