@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from kvopt import Instance, solve
 from kvopt.adversary.deterministic import deterministic_value
+from kvopt.adversary.families import LargePrompts, Stream
 from kvopt.adversary.game import Game
 from kvopt.adversary.mix import Mix, Play, certified_ratio, least_latency
+from kvopt.adversary.random_start import random_start
 from kvopt.adversary.randomised import randomised_value
 from kvopt.errors import InputError, TooLargeError
 from kvopt.monitor import Monitor
@@ -78,6 +80,45 @@ def test_another_mix_certifies_less():
     first, *others = mix.plays
     worse = Mix(4, (Play(50 * first.weight, first.releases), *others))
     assert certified_ratio(worse) < certified_ratio(mix)
+
+
+@pytest.mark.parametrize(
+    ("family", "last"), [(LargePrompts(8), 10), (LargePrompts(16), 24), (Stream(4), 12), (Stream(6), 9)]
+)
+def test_random_start_by_the_general_check(family, last):
+    """The matrix of latencies rests on an argument; the checker of mixes plays every round of every policy."""
+    found = random_start(family, last)
+    [(prompt, output, _, _)] = family.respond(None)
+    plays = []
+    for begin, weight in found.weights.items():
+        stream = [] if begin is None else family.stream(begin)
+        releases = [(0, prompt, output), *((a, s, o) for s, o, count, a in stream for _ in range(count))]
+        plays.append(Play(weight, tuple(releases)))
+    assert certified_ratio(Mix(family.capacity, tuple(plays))) == found.lower
+    assert found.lower > 1.25
+    assert float(found.lower) == pytest.approx(found.value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("family", "last", "quoted"),
+    [
+        *((LargePrompts(2 * s), 6 * s, quoted) for s, quoted in ((8, 1.59), (16, 2.03), (32, 2.61))),
+        (Stream(16), 64, 2.22),
+        (Stream(32), 128, 2.85),
+    ],
+)
+def test_random_start_in_the_literature(family, last, quoted):
+    """Bounds computed elsewhere; the best distribution proves a little more."""
+    assert quoted < random_start(family, last).lower < 1.15 * quoted
+
+
+def test_random_start_grows_with_its_freedom():
+    """More rounds to begin in never prove less; too many are refused."""
+    coarse, fine = random_start(LargePrompts(16), 24, 4), random_start(LargePrompts(16), 24, 2)
+    assert random_start(LargePrompts(16), 12, 2).lower <= fine.lower
+    assert coarse.lower <= fine.lower
+    with pytest.raises(TooLargeError, match="entries"):
+        random_start(LargePrompts(16), 10_000)
 
 
 @pytest.mark.parametrize(

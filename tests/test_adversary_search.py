@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from kvopt import Instance, read, read_result, solve
+from kvopt.adversary.families import LargePrompts
 from kvopt.adversary.mix_file import read_mix
+from kvopt.adversary.random_start import random_start
 from kvopt.adversary.search import Space, search
 from kvopt.adversary.tables import DETERMINISTIC, RANDOMISED, Row, decimal, markdown
 from kvopt.cli import app
@@ -120,6 +122,16 @@ def test_bad_mix_files(tmp_path, change):
         read_mix(path)
 
 
+def test_random_start_command():
+    """The bound of a random start, and a family without a stream refused."""
+    arguments = ("random-start", "--capacity", 16, "--last", 24)
+    assert "competitive ratio below 1.6851" in run(*arguments, "--family", "large-prompts").stdout
+    found = json.loads(run(*arguments, "--family", "large-prompts", "--json").stdout)
+    assert found["requests"] == 9
+    assert {row["round"] for row in found["weights"]} >= {None}
+    assert "known: stream, large-prompts" in str(run(*arguments, "--family", "burst").exception)
+
+
 def test_family_command(tmp_path):
     """Several capacities give a curve and its exponents; the released instance can be written."""
     path = tmp_path / "burst.json"
@@ -165,8 +177,10 @@ def test_tables_text():
         [
             Row("small-and-long", Game.of(4, [(1, 1), (1, 3)], 3, 4), False, Fraction(9, 7), Fraction(9, 7)),
             Row("small-and-long", game, True, Fraction(2159, 1655), Fraction(13046, 10000)),
-        ]
+        ],
+        [random_start(LargePrompts(8), 10)],
     )
+    assert "| large-prompts | 8 | 5 | 10 | 1 | 1.2934" in text
     assert "| 3 | 9/7 | not computed |" in text
     assert "| small-and-long | 6 | 5 | 5 | 1.30453172 | 2159/1655 | 1.30460000 |" in text
     assert decimal(Fraction(1, 3), up=True) == "0.33333334"

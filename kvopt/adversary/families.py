@@ -73,14 +73,17 @@ class Stream:
 
     def respond(self, run: SimulationResult | None) -> list[Row]:
         """The long request, then the stream."""
-        m, long_ = self.capacity, self.long_output or self.capacity - 1
+        long_ = self.long_output or self.capacity - 1
         if run is None:
             return [(1, long_, 1, 0)]
         if run.n > 1:
             return []
         # Not before the round after its start: it depends on it.
-        first = int(run.start[0]) + max(1, int(self.delay * long_))
-        return [(1, 1, m // 2, first + k) for k in range(m)]
+        return self.stream(int(run.start[0]) + max(1, int(self.delay * long_)))
+
+    def stream(self, first: int) -> list[Row]:
+        """The short requests, from round `first` on."""
+        return [(1, 1, self.capacity // 2, first + k) for k in range(self.capacity)]
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,12 @@ class LargePrompts:
             return [(s, s, 1, 0)]
         if run.n > 1:
             return []
-        return [(s, 1, 1, int(run.start[0]) + k) for k in range(1, s + 1)]
+        return self.stream(int(run.start[0]) + 1)
+
+    def stream(self, first: int) -> list[Row]:
+        """The short requests, from round `first` on."""
+        s = self.capacity // 2
+        return [(s, 1, 1, first + k) for k in range(s)]
 
 
 @dataclass(frozen=True)

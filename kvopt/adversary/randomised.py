@@ -27,7 +27,7 @@ MOST_UNITS = 100_000
 #: How far a dual may be from a multiple of the unit, relative to the largest dual.
 NEAR = 1e-7
 #: Otherwise they are rounded to multiples of the largest one over this.
-GRAIN = 10**7
+GRAIN = 10**12
 
 #: Counts per type released in the rounds 0, 1, ...
 History = tuple[tuple[int, ...], ...]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from kvopt.adversary.deterministic import deterministic_value
+from kvopt.adversary.families import LargePrompts, Stream
 from kvopt.adversary.game import Game
+from kvopt.adversary.random_start import RandomStart, random_start
 from kvopt.adversary.randomised import randomised_value
 from kvopt.monitor import Monitor
 
@@ -52,6 +54,17 @@ RANDOMISED: list[tuple[str, int, int, int]] = [
     ("large-prompts", 10, 4, 8),
     ("large-prompts", 16, 5, 10),
 ]
+#: Random start of the stream: adversary, latest beginning, distance between beginnings.
+RANDOM_STARTS: list[tuple[Stream | LargePrompts, int, int]] = [
+    *((LargePrompts(2 * s), 6 * s, 1) for s in (8, 16, 32)),
+    (LargePrompts(128), 512, 4),
+    (LargePrompts(256), 1024, 8),
+    (LargePrompts(512), 4096, 32),
+    *((Stream(m), 4 * m, 1) for m in (16, 32)),
+    (Stream(64), 512, 4),
+    (Stream(128), 1024, 8),
+    (Stream(256), 4096, 16),
+]
 
 
 def horizon(menu: str, capacity: int) -> int:
@@ -59,8 +72,16 @@ def horizon(menu: str, capacity: int) -> int:
     return capacity if menu == "small-and-long" else capacity // 2 + 3
 
 
+def random_starts(monitor: Monitor) -> Iterator[RandomStart]:
+    """Every bound of the table of random starts in turn; a stopped monitor ends them."""
+    for family, last, every in RANDOM_STARTS:
+        if monitor.stopped:
+            return
+        yield random_start(family, last, every)
+
+
 def rows(monitor: Monitor) -> Iterator[Row]:
-    """Every value of the tables in turn; a stopped monitor ends them."""
+    """Every value of the tables of games in turn; a stopped monitor ends them."""
     for menu, capacities, requests in DETERMINISTIC:
         for n in requests:
             for m in capacities:
@@ -77,8 +98,8 @@ def rows(monitor: Monitor) -> Iterator[Row]:
         yield Row(menu, game, True, found.lower, found.upper)
 
 
-def markdown(found: list[Row]) -> str:
-    """The rows as Markdown tables."""
+def markdown(found: list[Row], started: list[RandomStart]) -> str:
+    """The values as Markdown tables."""
     parts = []
     for menu, capacities, requests in DETERMINISTIC:
         values = {
@@ -100,6 +121,13 @@ def markdown(found: list[Row]) -> str:
             fraction = str(row.lower) if row.lower.denominator < 10**5 else "long"
             proved = f"{decimal(row.lower, up=False)} | {fraction} | {decimal(row.upper, up=True)}"
             lines.append(f"| {row.menu} | {g.menu.capacity} | {g.requests} | {g.horizon} | {proved} |")
+    parts.append("\n".join(lines))
+    lines = ["Random start of the stream; proved for randomised policies.", ""]
+    lines += ["| family | M | n | begins by | every | at least |", "|---|---|---|---|---|---|"]
+    for bound in started:
+        family = "stream" if isinstance(bound.family, Stream) else "large-prompts"
+        size = f"{bound.family.capacity} | {bound.requests:,} | {bound.last:,} | {bound.every}"
+        lines.append(f"| {family} | {size} | {decimal(bound.lower, up=False)} |")
     parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

@@ -23,6 +23,7 @@ from kvopt.errors import InputError
 if TYPE_CHECKING:
     from kvopt.adversary.curve import Point
     from kvopt.adversary.game import Game
+    from kvopt.adversary.random_start import RandomStart
     from kvopt.model import Instance
     from kvopt.monitor import Monitor
 
@@ -154,14 +155,17 @@ def tables(
     quiet: Quiet = False,
 ) -> None:
     """The values of small games, deterministic and randomised, as Markdown tables."""
-    from kvopt.adversary.tables import markdown, rows
+    from kvopt.adversary.tables import markdown, random_starts, rows
 
     monitor, line = watched(None, time_limit, memory_limit, 0, quiet)
-    found = []
+    found, started = [], []
     with interruptible(monitor):
         for row in rows(monitor):
             found.append(row)
             monitor.report(force=True, values=len(found))
+        for bound in random_starts(monitor):
+            started.append(bound)
+            monitor.report(force=True, values=len(found) + len(started))
     line.end()
     if json:
         listed = [
@@ -173,11 +177,61 @@ def tables(
             }
             for row in found
         ]
-        echo_json({"rows": listed, "runtime_s": round(monitor.elapsed_s, 3), "stopped_by": monitor.stop_reason})
+        starts = [random_as_dict(bound) for bound in started]
+        echo_json(
+            {
+                "rows": listed,
+                "random_starts": starts,
+                "runtime_s": round(monitor.elapsed_s, 3),
+                "stopped_by": monitor.stop_reason,
+            }
+        )
     else:
-        typer.echo(markdown(found), nl=False)
-    say(f"{len(found)} values in {monitor.elapsed_s:.1f} s", quiet)
+        typer.echo(markdown(found, started), nl=False)
+    say(f"{len(found) + len(started)} values in {monitor.elapsed_s:.1f} s", quiet)
     end(monitor, found=not monitor.stopped)
+
+
+@commands.command("random-start")
+def random_start(
+    family: Annotated[str, typer.Option(help="stream or large-prompts.")],
+    capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
+    last: Annotated[int, typer.Option(help="Latest round in which the stream begins.")],
+    every: Annotated[int, typer.Option(help="Rounds between possible beginnings.")] = 1,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Lower bound for randomised policies: the family's stream begins in a random round, or never."""
+    from kvopt.adversary.families import FAMILIES, LargePrompts, Stream
+    from kvopt.adversary.random_start import random_start as best_start
+    from kvopt.adversary.tables import decimal
+    from kvopt.errors import UnknownNameError
+
+    makers = {key: make for key, make in FAMILIES.items() if make in (Stream, LargePrompts)}
+    if family not in makers:
+        raise UnknownNameError("family with a stream", family, list(makers))
+    found = best_start(makers[family](capacity), last, every)
+    if json:
+        echo_json(random_as_dict(found))
+    else:
+        typer.echo(
+            f"{family}, M={capacity:,}, n={found.requests:,}, beginning in 0..{last:,} every {every} or never: "
+            f"no online policy, randomised or not, has a competitive ratio below {decimal(found.lower, up=False)} "
+            f"({len(found.weights)} beginnings)"
+        )
+
+
+def random_as_dict(found: RandomStart) -> dict[str, Any]:
+    """A random start in JSON; weights by round, the one of never beside them."""
+    return {
+        "capacity": found.family.capacity,
+        "requests": found.requests,
+        "last": found.last,
+        "every": found.every,
+        "lower": float(found.lower),
+        "value": found.value,
+        "weights": [{"round": begin, "weight": weight} for begin, weight in found.weights.items()],
+    }
 
 
 def family(
