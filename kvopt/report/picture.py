@@ -20,6 +20,8 @@ STEPS_MAX = 100_000
 COLUMNS, ROUNDS_MAX = 1_500, 5_000_000
 #: Up to this many requests, blocks that have room carry the label of their request.
 LABELS_MAX = 40
+#: Room a label needs: part of the picture's width for each letter, part of its height.
+LETTER_WIDTH, LABEL_HEIGHT = 0.01, 0.04
 IDLE = "#f0f0f0"
 
 
@@ -104,9 +106,8 @@ def add_labels(figure: go.Figure, plan: Schedule, lower: list[IntArray], upper: 
     for i, (low, up) in enumerate(zip(lower, upper, strict=True)):
         middle = len(low) // 2
         text = plan.instance.label(i)
-        wide = len(low) / makespan * 100 > 0.9 * len(text) + 0.6
-        high = int(up[middle] - low[middle]) / capacity > 0.04
-        if wide and high:
+        wide = len(low) > LETTER_WIDTH * len(text) * makespan
+        if wide and up[middle] - low[middle] > LABEL_HEIGHT * capacity:
             figure.add_annotation(
                 x=int(plan.starts[i]) + middle + 0.5 * (len(low) % 2),
                 y=float(low[middle] + up[middle]) / 2,
