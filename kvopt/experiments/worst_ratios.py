@@ -1,0 +1,265 @@
+"""The largest MC-SF / optimum with one common prompt, and SVF / optimum with mixed prompts.
+
+All small instances, seeded annealing over larger ones with the exact search as yardstick, and two families that grow.
+Every ratio in the table divides by an optimum whose certificate passed the verifier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import combinations_with_replacement, groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kvopt.bounds import volume
+from kvopt.experiments.experiment import Experiment, Row
+from kvopt.experiments.identical_requests import greedy_rate, identical, sustained_rate
+from kvopt.experiments.smallest_counterexamples import PROMPTS, common_prompt, mc_sf, optimal_schedule, spaced, svf
+from kvopt.model import Instance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+POLICIES = {"mc-sf": mc_sf, "svf": svf}
+
+#: Exhaustive grid: numbers of requests, and the largest capacity.
+EXHAUSTED_REQUESTS, EXHAUSTED_CAPACITY = range(3, 7), 8
+#: Annealing: numbers of requests, steps, first and last temperature, largest capacity.
+SEARCHED_REQUESTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 10, 12), 2_000, 0.05, 0.002, 30
+#: Sizes of the families: outputs of equal requests and their number; outputs of the long requests and pairs.
+EQUAL_OUTPUTS, EQUAL_REQUESTS = (3, 5, 7, 9, 11), (10, 20, 40, 80, 160)
+PAIR_OUTPUTS, PAIRS = (3, 4, 5, 6, 8), (2, 4, 8, 16, 32)
+
+
+def cells(seed: int, quick: bool) -> list[Row]:
+    """Exhaustive cells, annealing for both policies, then the families; all but the annealing without randomness."""
+    exhausted, searched, steps = (range(3, 5), (4, 6), 200) if quick else (EXHAUSTED_REQUESTS, SEARCHED_REQUESTS, STEPS)
+    sizes = 3 if quick else 5
+    everything: list[Row] = [
+        {"method": "exhaustive", "policy": "mc-sf", "least_capacity_over_peak": factor, "requests": n}
+        for factor in (1, 2)
+        for n in exhausted
+    ]
+    everything += [
+        {
+            "method": "search",
+            "policy": policy,
+            "least_capacity_over_peak": factor,
+            "requests": n,
+            "seed": seed,
+            "steps": steps,
+        }
+        for policy in POLICIES
+        for factor in (1, 2)
+        for n in searched
+    ]
+    everything += [
+        {"method": "equal requests", "policy": "mc-sf", "output": o, "requests": n}
+        for o in EQUAL_OUTPUTS[:sizes]
+        for n in EQUAL_REQUESTS[:sizes]
+    ]
+    everything += [
+        {"method": "alternating pairs", "policy": "svf", "output": o, "requests": 2 * pairs}
+        for o in PAIR_OUTPUTS[:sizes]
+        for pairs in PAIRS[:sizes]
+    ]
+    return everything
+
+
+def measure(cell: Row) -> Row:
+    """The worst instance of a cell, or the one instance of a family."""
+    method = {
+        "exhaustive": exhausted,
+        "search": annealed,
+        "equal requests": equal_requests,
+        "alternating pairs": alternating_pairs,
+    }
+    return method[cell["method"]](cell)
+
+
+def exhausted(cell: Row) -> Row:
+    """All capacities, prompts and multisets of outputs of the grid."""
+    ratios = Ratios("mc-sf")
+    n, factor = cell["requests"], cell["least_capacity_over_peak"]
+    best = (Fraction(0), identical(0, 1, 1, n))
+    for capacity in range(1, EXHAUSTED_CAPACITY + 1):
+        for s in PROMPTS:
+            for outputs in combinations_with_replacement(range(1, capacity // factor - s + 1), n):
+                instance = common_prompt(s, capacity, outputs)
+                ratio = ratios.above(instance, best[0])
+                if ratio is not None and ratio > best[0]:
+                    best = (ratio, instance)
+    return described("mc-sf", best[1]) | {"examined": ratios.examined, "solved": ratios.solved}
+
+
+class Ratios:
+    """Policy over optimum, where the volume bound does not show at once that it is too small to matter."""
+
+    def __init__(self, policy: str) -> None:
+        self.policy = POLICIES[policy]
+        self.examined = self.solved = 0
+
+    def above(self, instance: Instance, threshold: Fraction | float) -> Fraction | None:
+        """The ratio; None if a lower bound on the optimum proves that it is at most `threshold`."""
+        self.examined += 1
+        value = self.policy(instance)
+        if Fraction(value, volume.bound(instance).value) <= threshold:
+            return None
+        self.solved += 1
+        return Fraction(value, optimal_schedule(instance).total_latency)
+
+
+def annealed(cell: Row) -> Row:
+    """Simulated annealing on the ratio; the same cell gives the same instance."""
+    policy, n, factor, steps = (cell[key] for key in ("policy", "requests", "least_capacity_over_peak", "steps"))
+    random = np.random.Generator(np.random.PCG64([cell["seed"], n, factor, list(POLICIES).index(policy)]))
+    ratios = Ratios(policy)
+    common = policy == "mc-sf"
+    capacity = 12
+    lengths = [(0, int(o)) for o in random.integers(1, capacity // factor, n, endpoint=True)]
+    now = (Fraction(0), (capacity, lengths))
+    best = now
+    for step in range(steps):
+        candidate = neighbour(random, *now[1], factor, common)
+        temperature = HOT * (COLD / HOT) ** (step / steps)
+        # The threshold of acceptance is drawn first, so that most refusals cost no exact search.
+        threshold = float(now[0]) + temperature * math.log(1.0 - random.random())
+        instance = Instance.from_rows(*candidate)
+        ratio = ratios.above(instance, threshold)
+        if ratio is not None and ratio > threshold:
+            now = (ratio, candidate)
+            best = max(best, now, key=lambda state: state[0])
+    return described(policy, Instance.from_rows(*best[1])) | {"examined": ratios.examined, "solved": ratios.solved}
+
+
+def neighbour(
+    random: np.random.Generator, capacity: int, lengths: list[tuple[int, int]], factor: int, common: bool
+) -> tuple[int, list[tuple[int, int]]]:
+    """One change: an output, a prompt (all of them where they are common), a copy of a request, or the capacity.
+
+    Lengths that no longer fit are cut, first the output.
+    """
+    requests, i, j = list(lengths), *random.integers(0, len(lengths), 2).tolist()
+    by = int(random.choice((-3, -2, -1, 1, 2, 3)))
+    kind = int(random.integers(4))
+    prompt, output = requests[i]
+    if kind == 0:
+        requests[i] = (prompt, output + by)
+    elif kind == 1 and common:
+        requests = [(s + by, o) for s, o in requests]
+    elif kind == 1:
+        requests[i] = (prompt + by, output)
+    elif kind == 2:
+        requests[j] = requests[i]
+    else:
+        capacity = min(max(capacity + by, 2 * factor), LARGEST_CAPACITY)
+    largest = capacity // factor
+    cut = []
+    for s, o in requests:
+        s = min(max(s, 0), largest - 1)
+        cut.append((s, min(max(o, 1), largest - s)))
+    return capacity, cut
+
+
+def equal_requests(cell: Row) -> Row:
+    """Prompt 0, odd output o, M = vol = o (o + 1) / 2: MC-SF fills M with (o + 1) / 2 at once; limit 2 o / (o + 1)."""
+    o, n = cell["output"], cell["requests"]
+    capacity = o * (o + 1) // 2
+    limit = sustained_rate(0, o, capacity) / greedy_rate(0, o, capacity)
+    return described("mc-sf", identical(0, o, capacity, n)) | {"limit": str(limit)}
+
+
+def alternating_pairs(cell: Row) -> Row:
+    """Prompt 0 and output o, then prompt M - 1 and output 1, in turn, both of volume M = o (o + 1) / 2.
+
+    SVF serves them in turn, each alone: (o + 1) m^2 for m pairs up to lower terms. The short ones first, then the long
+    ones one a round take 2 m^2: the ratio tends to (o + 1) / 2, about the square root of M / 2.
+    """
+    o, pairs = cell["output"], cell["requests"] // 2
+    capacity = o * (o + 1) // 2
+    instance = Instance.from_rows(capacity, [(0, o), (capacity - 1, 1)] * pairs)
+    return described("svf", instance) | {"limit": str(Fraction(o + 1, 2))}
+
+
+def described(policy: str, instance: Instance) -> Row:
+    """The instance, both values and their ratio."""
+    value, optimum = POLICIES[policy](instance), optimal_schedule(instance).total_latency
+    rows = zip(instance.prompt.tolist(), instance.output.tolist(), strict=True)
+    return {
+        "capacity": instance.capacity,
+        "lengths": spaced(f"{s}+{o}x{len(list(run))}" for (s, o), run in groupby(rows)),
+        "policy_value": value,
+        "optimum": optimum,
+        "ratio": value / optimum,
+    }
+
+
+def draw(rows: Sequence[Row]) -> Figure:
+    """Largest ratios over n on the left, families over n with their limits on the right."""
+    from kvopt.plot.canvas import LINES, Picture
+
+    figure = Picture(figsize=(10.0, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2).tolist()
+    kinds = [(policy, factor) for policy in POLICIES for factor in (1, 2)]
+    for (policy, factor), style in zip(kinds, LINES, strict=False):
+        here = [row for row in rows if row["policy"] == policy and row.get("least_capacity_over_peak") == factor]
+        best: dict[int, float] = {}
+        for row in here:
+            best[row["requests"]] = max(row["ratio"], best.get(row["requests"], 0.0))
+        name = f"{policy}, {'any M' if factor == 1 else 'M ≥ 2 max peak'}"
+        left.plot(sorted(best), [best[n] for n in sorted(best)], marker="o", markersize=4, label=name, **style)
+    for row in family_ends(rows):
+        here = [other for other in rows if (other["method"], other.get("output")) == (row["method"], row["output"])]
+        style = LINES[0] if row["method"] == "equal requests" else LINES[2]
+        right.plot([r["requests"] for r in here], [r["ratio"] for r in here], marker="o", markersize=3, **style)
+        right.annotate(
+            f"o = {row['output']}, limit {float(Fraction(row['limit'])):.3g}",
+            (row["requests"], row["ratio"]),
+            xytext=(5, -3),
+            textcoords="offset points",
+            fontsize="x-small",
+        )
+    left.set_title("largest found", loc="left", fontsize="medium")
+    right.set_title("families: MC-SF, equal requests (black); SVF, pairs (orange)", loc="left", fontsize="medium")
+    right.set_xscale("log")
+    right.set_xlim(right=right.get_xlim()[1] * 2.2)
+    left.legend(fontsize="small", frameon=False)
+    for ax in (left, right):
+        ax.set_xlabel("requests")
+        ax.set_ylabel("policy / optimum")
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def family_ends(rows: Sequence[Row]) -> list[Row]:
+    """The largest member of each family."""
+    last = {(row["method"], row["output"]): row for row in rows if "limit" in row}
+    return list(last.values())
+
+
+def findings(rows: Sequence[Row]) -> list[str]:
+    """The largest ratio of each kind and the largest member of each family."""
+    found = []
+    for policy in POLICIES:
+        for factor, condition in ((1, "any M"), (2, "M >= 2 max peak")):
+            here = [row for row in rows if row["policy"] == policy and row.get("least_capacity_over_peak") == factor]
+            for n in sorted({row["requests"] for row in here}):
+                row = max((row for row in here if row["requests"] == n), key=lambda row: row["ratio"])
+                found.append(
+                    f"{policy} / optimum, {condition}, n = {n}: {row['policy_value']} / {row['optimum']} = "
+                    f"{row['ratio']:.4f} ({row['method']}; M = {row['capacity']}, prompt+output {row['lengths']})"
+                )
+    for row in family_ends(rows):
+        found.append(
+            f"{row['method']}, o = {row['output']}, M = {row['capacity']}, n = {row['requests']}: {row['policy']} / "
+            f"optimum {row['policy_value']} / {row['optimum']} = {row['ratio']:.4f}, limit {row['limit']}"
+        )
+    return found
+
+
+EXPERIMENT = Experiment(
+    "The largest ratios of shortest-first and smallest-volume-first", cells, measure, draw, findings
+)
