@@ -21,7 +21,7 @@ from kvopt.policies.backlog import list_schedule
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Grid of a full run: prompts, outputs, and numbers of requests 1..N; capacities up to twice the volume.
+#: Grid of a full run: prompts, outputs, and numbers of requests 1..N; capacities up to 3/2 volumes.
 PROMPTS, OUTPUTS, REQUESTS = (0, 1, 3), range(1, 7), 48
 #: Grid of a quick run.
 QUICK_PROMPTS, QUICK_OUTPUTS, QUICK_REQUESTS = (0, 1), range(1, 5), 24
@@ -32,13 +32,13 @@ SHOWN_ROUNDS = 30
 
 
 def cells(seed: int, quick: bool) -> list[Row]:
-    """All (s, o, M) with peak <= M <= 2 vol; nothing is random, the seed does not matter."""
+    """All (s, o, M) with peak <= M <= 3/2 vol; nothing is random, the seed does not matter."""
     prompts, outputs, most = (QUICK_PROMPTS, QUICK_OUTPUTS, QUICK_REQUESTS) if quick else (PROMPTS, OUTPUTS, REQUESTS)
     return [
         {"prompt": s, "output": o, "capacity": capacity, "requests": most}
         for s in prompts
         for o in outputs
-        for capacity in range(s + o, 2 * least_capacity(s, o, Fraction(1)) + 1)
+        for capacity in range(s + o, 3 * least_capacity(s, o, Fraction(1)) // 2 + 1)
     ]
 
 

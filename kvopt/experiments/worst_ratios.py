@@ -142,7 +142,8 @@ def neighbour(
 
     Lengths that no longer fit are cut, first the output.
     """
-    requests, i, j = list(lengths), *random.integers(0, len(lengths), 2).tolist()
+    requests = list(lengths)
+    i, j = random.integers(0, len(lengths), 2).tolist()
     by = int(random.choice((-3, -2, -1, 1, 2, 3)))
     kind = int(random.integers(4))
     prompt, output = requests[i]
