@@ -66,7 +66,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     for ax, rate in zip(figure.subplots(1, 2).tolist(), RATES, strict=True):
         here = [row for row in rows if row["rate"] == rate]
         if here:
-            curves(here, "requests", "mean_latency_s", "policy", ax)
+            curves(here, "requests", "mean_latency_s", "policy", ax=ax)
         ax.set_title(f"Poisson {rate:g}/s", loc="left", fontsize="medium")
         ax.set_xlabel("requests")
         ax.set_ylabel("mean latency in s")

@@ -58,11 +58,11 @@ def draw(rows: Sequence[Row]) -> Figure:
 
     figure = Picture(figsize=(10.0, 4.2), layout="constrained")
     for ax, idle_w in zip(figure.subplots(1, 2, sharey=True).tolist(), IDLE_W, strict=True):
-        curves(rows, "load", f"request_j_idle_{idle_w}_w", "policy", ax)
+        curves(rows, "load", f"request_j_idle_{idle_w}_w", "policy", ax=ax)
         ax.set_title(f"{idle_w} W idle on each GPU", loc="left", fontsize="medium")
         ax.set_xlabel("arrival rate over the fluid limit of memory")
-        ax.set_ylim(bottom=0)
         ax.legend(fontsize="small")
+    figure.axes[0].set_ylim(bottom=0)
     figure.axes[0].set_ylabel("joules per request (model)")
     return figure
 

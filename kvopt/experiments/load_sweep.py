@@ -48,7 +48,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure = Picture(figsize=(10.0, 4.4), layout="constrained")
     panels = (("mean_latency_s", "mean latency in s"), ("mean_first_token_s", "mean time to the first token in s"))
     for ax, (key, label) in zip(figure.subplots(1, 2, sharex=True).tolist(), panels, strict=True):
-        curves(rows, "load", key, "policy", ax)
+        curves(rows, "load", key, "policy", ax=ax)
         ax.axvline(1.0, color="#999999", linewidth=0.8)
         ax.set_yscale("log")
         ax.set_xlabel("arrival rate over the fluid limit of memory")

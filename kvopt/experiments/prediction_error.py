@@ -33,6 +33,8 @@ POLICIES = {
     "factor": ("mc-sf", "svf", "fcfs", "vllm-fcfs"),
     "interval": ("a-max", "a-min", "vllm-fcfs"),
 }
+#: In the order of line styles.
+NAMES = ("fcfs", "mc-sf", "svf", "vllm-fcfs", "a-max", "a-min")
 SIZES = {
     "noise": (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5),
     "factor": (1.0, 1.25, 1.5, 2.0, 3.0, 4.0),
@@ -77,7 +79,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     for ax, kind in zip(figure.subplots(1, 3, sharey=True).tolist(), KINDS, strict=True):
         here = [row for row in rows if row["error"] == kind]
         if here:
-            curves(here, "size", "mean_latency_s", "policy", ax)
+            curves(here, "size", "mean_latency_s", "policy", NAMES, ax)
             ax.legend(fontsize="small", loc="upper left")
         ax.set_title(kind, loc="left", fontsize="medium")
         ax.set_xlabel(AXES[kind])

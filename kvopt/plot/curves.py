@@ -16,7 +16,12 @@ MARKERS = "os^Dv<>P"
 
 
 def curves(
-    rows: Sequence[Mapping[str, Any]], x: str, y: str, by: str, ax: Axes | None = None, labels: bool = True
+    rows: Sequence[Mapping[str, Any]],
+    x: str,
+    y: str,
+    by: str,
+    names: Sequence[str] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw `y` over `x`, a line for each value of `by` in order of appearance.
 
@@ -28,9 +33,9 @@ def curves(
     rows : sequence of mappings
     x, y, by : str
         Keys of the rows.
+    names : sequence of str, optional
+        Values of `by` in the order of styles, so that panels with different lines agree; default those in `rows`.
     ax : matplotlib Axes, optional
-    labels : bool
-        Whether the lines name themselves for a legend.
 
     Returns
     -------
@@ -44,18 +49,21 @@ def curves(
     if not rows:
         raise InputError("no rows to draw")
     ax = axes(ax, 7.0, 4.2)
-    for place, (name, style) in enumerate(zip(dict.fromkeys(row[by] for row in rows), line_styles(), strict=False)):
+    every = list(names) if names is not None else list(dict.fromkeys(row[by] for row in rows))
+    for place, (name, style) in enumerate(zip(every, line_styles(), strict=False)):
         found: dict[float, list[float]] = {}
         for row in rows:
             if row[by] == name:
                 found.setdefault(row[x], []).append(np.nan if row[y] is None else row[y])
+        if not found:
+            continue
         at = sorted(found)
         table = [np.asarray(found[value], dtype=float) for value in at]
         means = [float(values.mean()) for values in table]
         line = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4, "linewidth": 1.6, **style}
         if place >= len(LINES):  # the styles begin anew
             line |= {"markerfacecolor": "white", "linewidth": 0.9}
-        ax.plot(at, means, label=str(name) if labels else None, **line)
+        ax.plot(at, means, label=str(name), **line)
         ax.fill_between(
             at, [v.min() for v in table], [v.max() for v in table], color=style["color"], alpha=0.15, linewidth=0
         )
