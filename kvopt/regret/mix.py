@@ -77,6 +77,11 @@ class Mix:
         return sum((f * v for f, v in zip(self.share, self.volume, strict=True)), Fraction(0))
 
     @property
+    def mean_peak(self) -> Fraction:
+        """Tokens a request holds in its last round, on average."""
+        return sum((f * (s + o) for f, s, o in zip(self.share, self.prompt, self.output, strict=True)), Fraction(0))
+
+    @property
     def volume_capacity(self) -> Fraction:
         """Requests per round that fill the capacity completely, ``M / mean volume``: no policy sustains more."""
         return self.capacity / self.mean_volume

@@ -26,8 +26,8 @@ EVEN_PERIOD, EVEN_STEPS = 1_000, 2_000
 PACKED_PERIODS, PACKED_EFFORT = (10, 20, 30, 40), 0.1
 #: Capacity in mean peaks beyond which even plans are within a few per cent of the volume capacity anyway.
 PACKED_MOST_PEAKS = 200
-#: Profiles up to which the circulation programme supplies the plan, and rounds of one such plan.
-WALK_PROFILES, WALK_ROUNDS = 5_000, 150
+#: Profiles up to which the circulation programme supplies the plan, and rounds tried for it.
+WALK_PROFILES, WALK_ROUNDS = 5_000, (5, 10, 20, 40, 80, 150)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +92,9 @@ def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
     ----------
     mix : Mix
     rate : Fraction, optional
-        The arrival rate, if it is known: an even plan half way between it and the best plan's rate is
-        preferred, because what is not reserved is free for bursts.
+        The arrival rate, if it is known. Then an even plan half way between it and the best plan's rate is
+        preferred, because what is not reserved is free for bursts; or else the shortest plan above that rate,
+        because a type waits up to a period for its turn.
 
     Examples
     --------
@@ -102,19 +103,21 @@ def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
     0.995
     """
     try:
-        best = walk_plan(effective_capacity(mix, profile_graph(mix, WALK_PROFILES)), WALK_ROUNDS)
+        found = effective_capacity(mix, profile_graph(mix, WALK_PROFILES))
     except TooLargeError:
-        best = even_plan(mix)
-        if mix.capacity <= PACKED_MOST_PEAKS * sum(
-            f * (s + o) for f, s, o in zip(mix.share, mix.prompt, mix.output, strict=True)
-        ):
-            best = max([best, *(packed_plan(mix, period) for period in PACKED_PERIODS)], key=lambda plan: plan.rate)
+        plans = [even_plan(mix)]
+        if mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
+            plans += [packed_plan(mix, period) for period in PACKED_PERIODS]
+    else:
+        plans = [walk_plan(found, rounds) for rounds in WALK_ROUNDS]
+    best = max(plans, key=lambda plan: plan.rate)
     if rate is None or rate >= best.rate:
         return best
+    half_way = (rate + best.rate) / 2
     try:
-        return even_plan(mix, (rate + best.rate) / 2)
+        return even_plan(mix, half_way)
     except InputError:
-        return best
+        return min((plan for plan in plans if plan.rate >= half_way), key=lambda plan: len(plan.quota))
 
 
 def even_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
