@@ -83,7 +83,7 @@ def test_documented_parameters_exist(name: str) -> None:
     assert named == {parameter.name for parameter in inspect.signature(value).parameters.values()}
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.__name__)
 def test_everything_says_what_it_is(module: ModuleType) -> None:
     """Modules, and their public functions, classes, methods and properties, have docstrings."""
     bare = [] if module.__doc__ or not Path(str(module.__file__)).read_text(encoding="utf-8") else [module.__name__]
