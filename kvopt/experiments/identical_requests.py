@@ -69,6 +69,7 @@ def measure(cell: Row) -> Row:
         "rule_optimal_for": sum(a == b for a, b in zip(follows, optimum[1:], strict=True)),
         "rule_worst_ratio": round(max(a / b for a, b in zip(follows, optimum[1:], strict=True)), 4),
         "optimum": optimum[-1],
+        "bound": latency_bound(s, o, capacity, most),
         "pattern": pattern(schedules[-1].starts),
     }
 
@@ -148,6 +149,23 @@ def spread(rate: Fraction, requests: int) -> IntArray:
     [0, 1, 2, 4, 5, 6]
     """
     return np.arange(requests, dtype=np.int64) * rate.denominator // rate.numerator
+
+
+def latency_bound(prompt: int, output: int, capacity: int, requests: int) -> int:
+    """A lower bound on the total latency: request m = 0, 1, ... starts no earlier than ``(m + 1 - floor(o r)) / r``.
+
+    r is `sustained_rate`; docs/findings.md has the proof. The starts ``floor(m / r)`` come within
+    ``n (floor(o r) - 1) / r`` of it, a constant for each request.
+
+    Examples
+    --------
+    >>> latency_bound(0, 19, 190, 1000), int(spread(Fraction(1), 1000).sum()) + 1000 * 19
+    (500671, 518500)
+    """
+    rate = sustained_rate(prompt, output, capacity)
+    ahead = output * rate.numerator // rate.denominator
+    late = (max(0, m + 1 - ahead) * rate.denominator for m in range(requests))
+    return requests * output + sum(-(-rounds // rate.numerator) for rounds in late)
 
 
 def spread_then_greedy(prompt: int, output: int, capacity: int, requests: int, rate: Fraction) -> int:

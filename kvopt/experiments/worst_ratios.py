@@ -16,7 +16,7 @@ import numpy as np
 
 from kvopt.bounds import volume
 from kvopt.experiments.experiment import Experiment, Row
-from kvopt.experiments.identical_requests import greedy_rate, identical, sustained_rate
+from kvopt.experiments.identical_requests import greedy_rate, identical, least_capacity, sustained_rate
 from kvopt.experiments.smallest_counterexamples import PROMPTS, common_prompt, mc_sf, optimal_schedule, spaced, svf
 from kvopt.model import Instance
 
@@ -29,6 +29,8 @@ POLICIES = {"mc-sf": mc_sf, "svf": svf}
 EXHAUSTED_REQUESTS, EXHAUSTED_CAPACITY = range(3, 7), 8
 #: Annealing: numbers of requests, steps, first and last temperature, largest capacity.
 SEARCHED_REQUESTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 10, 12), 2_000, 0.05, 0.002, 30
+#: Grid of limits for equal requests: prompts, largest output; capacities up to twice the volume.
+LIMIT_PROMPTS, LARGEST_OUTPUT, QUICK_LARGEST_OUTPUT = (0, 1, 2, 4, 8), 20, 5
 #: Sizes of the families: outputs of equal requests and their number; outputs of the long requests and pairs.
 EQUAL_OUTPUTS, EQUAL_REQUESTS = (3, 5, 7, 9, 11), (10, 20, 40, 80, 160)
 PAIR_OUTPUTS, PAIRS = (3, 4, 5, 6, 8), (2, 4, 8, 16, 32)
@@ -66,6 +68,12 @@ def cells(seed: int, quick: bool) -> list[Row]:
         for o in PAIR_OUTPUTS[:sizes]
         for pairs in PAIRS[:sizes]
     ]
+    most = QUICK_LARGEST_OUTPUT if quick else LARGEST_OUTPUT
+    everything += [
+        {"method": "limits", "policy": "mc-sf", "prompt": s, "output": o}
+        for s in LIMIT_PROMPTS
+        for o in range(1, most + 1)
+    ]
     return everything
 
 
@@ -76,6 +84,7 @@ def measure(cell: Row) -> Row:
         "search": annealed,
         "equal requests": equal_requests,
         "alternating pairs": alternating_pairs,
+        "limits": limits,
     }
     return method[cell["method"]](cell)
 
@@ -185,6 +194,22 @@ def alternating_pairs(cell: Row) -> Row:
     return described("svf", instance) | {"limit": str(Fraction(o + 1, 2))}
 
 
+def limits(cell: Row) -> Row:
+    """The capacity with the largest limit of MC-SF / optimum for many equal requests: the quotient of their rates."""
+    s, o = cell["prompt"], cell["output"]
+    capacities = range(s + o, 2 * least_capacity(s, o, Fraction(1)) + 1)
+    quotients = {capacity: sustained_rate(s, o, capacity) / greedy_rate(s, o, capacity) for capacity in capacities}
+    worst = max(capacities, key=quotients.__getitem__)
+    limit = quotients[worst]
+    return {
+        "capacity": worst,
+        "lengths": f"{s}+{o}",
+        "ratio": float(limit),
+        "limit": str(limit),
+        "examined": len(capacities),
+    }
+
+
 def described(policy: str, instance: Instance) -> Row:
     """The instance, both values and their ratio."""
     value, optimum = POLICIES[policy](instance), optimal_schedule(instance).total_latency
@@ -237,7 +262,7 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def family_ends(rows: Sequence[Row]) -> list[Row]:
     """The largest member of each family."""
-    last = {(row["method"], row["output"]): row for row in rows if "limit" in row}
+    last = {(row["method"], row["output"]): row for row in rows if "limit" in row and "optimum" in row}
     return list(last.values())
 
 
@@ -257,6 +282,13 @@ def findings(rows: Sequence[Row]) -> list[str]:
         found.append(
             f"{row['method']}, o = {row['output']}, M = {row['capacity']}, n = {row['requests']}: {row['policy']} / "
             f"optimum {row['policy_value']} / {row['optimum']} = {row['ratio']:.4f}, limit {row['limit']}"
+        )
+    scanned = [row for row in rows if row["method"] == "limits"]
+    if scanned:
+        worst, count = max(scanned, key=lambda row: row["ratio"]), sum(row["examined"] for row in scanned)
+        found.append(
+            f"limits of MC-SF / optimum for equal requests, {count:,} triples (s, o, M): at most {worst['limit']}, "
+            f"at s = {worst['prompt']}, o = {worst['output']}, M = {worst['capacity']}"
         )
     return found
 
