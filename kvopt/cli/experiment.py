@@ -1,4 +1,4 @@
-"""``kvopt experiment``: seeded simulations with a table and a picture."""
+"""``kvopt experiment``: seeded simulations and searches with a table and a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ def register(app: typer.Typer) -> None:
 
 
 def experiment(
-    name: Annotated[str, typer.Argument(help="prediction-error, load-sweep, alpha-beta, energy or wait.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="prediction-error, load-sweep, alpha-beta, energy, wait; with the exact engine: "
+            "smallest-counterexamples, identical-requests, worst-ratios, published-models."
+        ),
+    ],
     seed: Seed = 0,
     out: Annotated[str, typer.Option(help="Folder for NAME.csv and NAME.png.")] = "out/experiments",
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: seconds.")] = False,

@@ -1,4 +1,4 @@
-"""Experiments: seeded simulations, one table (CSV) and one picture each.
+"""Experiments: seeded simulations and searches with the exact engine, one table (CSV) and one picture each.
 
 Each is a module with an `Experiment`: cells (parameters of one run), a function that measures a cell, a picture
 and findings computed from the rows. Run them with ``kvopt experiment NAME`` or `run`.
@@ -18,6 +18,10 @@ EXPERIMENTS: dict[str, str] = {
     "alpha-beta": "kvopt.experiments.alpha_beta",
     "energy": "kvopt.experiments.energy",
     "wait": "kvopt.experiments.wait",
+    "smallest-counterexamples": "kvopt.experiments.smallest_counterexamples",
+    "identical-requests": "kvopt.experiments.identical_requests",
+    "worst-ratios": "kvopt.experiments.worst_ratios",
+    "published-models": "kvopt.experiments.published_models",
 }
 
 __all__ = ["EXPERIMENTS", "Experiment", "Outcome", "Row", "find_experiment", "run"]

@@ -272,10 +272,11 @@ def draw(rows: Sequence[Row]) -> Figure:
     for (i, j), ax in np.ndenumerate(panels):
         here = [row for row in rows if row["prompt"] == prompts[i] and row["output"] == outputs[j]]
         x = [float(Fraction(row["volume_rate"])) for row in here]
+        steps = {"drawstyle": "steps-post", "linewidth": 1.5}
         for key, name, style in zip(
             ("volume_rate", "rate", "mc_sf_rate"), ("M / vol", "best possible", "MC-SF"), line_styles(), strict=False
         ):
-            ax.plot(x, [float(Fraction(row[key])) for row in here], label=name, **{**style, "linewidth": 1.5})
+            ax.plot(x, [float(Fraction(row[key])) for row in here], label=name, **steps | style)
         known = [row for row in here if row["period_requests"] is not None]
         ax.plot(
             [float(Fraction(row["volume_rate"])) for row in known],
