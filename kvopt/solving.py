@@ -60,6 +60,8 @@ HEURISTIC_SOLVERS: dict[str, str] = {
     "mc-sf": "kvopt.policies.backlog:solve_mc_sf",
     "svf": "kvopt.policies.backlog:solve_svf",
     "fcfs": "kvopt.policies.backlog:solve_fcfs",
+    "sorted-f": "kvopt.policies.known:solve_sorted_f",
+    "gba": "kvopt.policies.known:solve_gba",
     "ordered-dp": "kvopt.exact.ordered:solve",
     "prices": "kvopt.large.prices:solve",
 }

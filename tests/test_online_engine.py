@@ -349,7 +349,7 @@ def test_interruption_keeps_what_there_is():
     assert result.stopped_by == "interrupted"
     assert result.done == 1
     assert result.summary()["completed"] == 1
-    assert result.as_dict()["requests_detail"]["completion"] == [1, None]
+    assert result.as_dict()["per_request"]["completion"] == [1, None]
 
 
 def test_seeds_decide_everything():

@@ -15,6 +15,7 @@ from kvopt.cli import (
     bounding,
     capacity,
     crosschecking,
+    experiment,
     fluid,
     generating,
     importing,
@@ -23,6 +24,7 @@ from kvopt.cli import (
     regret,
     reporting,
     schema,
+    simulating,
     solving,
     versioning,
 )
@@ -68,8 +70,10 @@ reporting.register(app)
 crosschecking.register(app)
 benching.register(app)
 adversary.register(app)
+simulating.register(app)
 regret.register(app)
 fluid.register(app)
+experiment.register(app)
 versioning.register(app)
 
 

@@ -32,3 +32,10 @@ def source_names(incomplete: str) -> list[str]:
     from kvopt.io.traces import SOURCES
 
     return starting(list(SOURCES), incomplete)
+
+
+def policy_names(incomplete: str) -> list[str]:
+    """Policies of ``kvopt simulate``."""
+    from kvopt.policies import POLICIES
+
+    return starting(list(POLICIES), incomplete)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -400,7 +401,7 @@ class Simulation:
         settings: dict[str, Any] = {"predictions": repr(self.predictions)}
         if isinstance(self.clock, Seconds):
             settings |= {
-                "iteration_time": repr(self.clock.iteration_time),
+                "iteration_time": asdict(self.clock.iteration_time),
                 "token_budget": self.clock.token_budget,
                 "max_running": self.clock.max_running,
                 "separate_prefill": self.clock.separate_prefill,

@@ -193,21 +193,17 @@ class SimulationResult:
             figures["energy_per_request_j"] = energy / self.done if self.done else None
         return figures
 
-    def as_dict(self, power: PowerModel | None = None) -> dict[str, Any]:
-        """The JSON object: ``format``, ``version``, the summary and one list for each column (null for missing)."""
-        columns = {}
+    def columns(self) -> dict[str, list[Any]]:
+        """Prompt, output, arrival, start, first token, completion and evictions as lists (None for missing)."""
+        found: dict[str, list[Any]] = {"prompt": self.source.prompt.tolist(), "output": self.source.output.tolist()}
         for name in ("arrival", "start", "first_token", "completion"):
-            values = getattr(self, name)
-            whole = self.clock == "rounds"
-            columns[name] = [None if v != v else (int(v) if whole else v) for v in values.tolist()]
-        columns["evictions"] = self.evictions.tolist()
-        return {
-            "format": "kvopt/simulation",
-            "version": 1,
-            "name": self.source.name,
-            **self.summary(power),
-            "requests_detail": columns,
-        }
+            kind = int if self.clock == "rounds" else float
+            found[name] = [kind(value) if value == value else None for value in getattr(self, name).tolist()]
+        return {**found, "evictions": self.evictions.tolist()}
+
+    def as_dict(self, power: PowerModel | None = None) -> dict[str, Any]:
+        """The summary as a JSON-ready object, with `columns` under ``per_request``."""
+        return {**self.summary(power), "per_request": self.columns()}
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each request in the order of the source; needs pandas."""
