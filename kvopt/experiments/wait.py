@@ -167,7 +167,8 @@ def draw(rows: Sequence[Row]) -> Figure:
             ax.plot([0.8, 1.0, highest], [0.8, 1.0, 1.0], color="#999999", linewidth=0.8, zorder=0)
         ax.set_xlabel("arrival rate over the fluid limit")
         ax.set_ylabel("completed per second over the fluid limit")
-    panels[1].legend(fontsize="small", loc="lower right")
+    if panels[1].get_legend_handles_labels()[0]:
+        panels[1].legend(fontsize="small", loc="lower right")
     return figure
 
 
