@@ -567,6 +567,8 @@ class Replay:
         types = problem.types
         self.capacity = problem.capacity
         self.prompt, self.output, self.arrival, self.count = map(list, zip(*types, strict=True))
+        #: Whether the type before has the same shape and an earlier arrival.
+        self.follows = [k > 0 and types[k][:2] == types[k - 1][:2] for k in range(len(types))]
         self.width = width = max(self.output)
         if width > MOST_OUTPUT or len(types) * len(prices) > MOST_PRICED_STARTS:
             raise Refusal("the instance is too large for a certificate of this kind")
@@ -684,6 +686,9 @@ class Replay:
                     return
             for k in kinds:
                 if self.arrival[k] > r or (w == 0 and k < mark) or not self.fits(window, k, w):
+                    continue
+                if self.follows[k] and remaining[k - 1]:
+                    # A request of the same shape came earlier: exchanging the two changes nothing else.
                     continue
                 child_due = due
                 if r > self.arrival[k] and before + self.prompt[k] + 1 <= capacity:

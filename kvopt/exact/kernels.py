@@ -162,8 +162,8 @@ def expand(
 ):
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
-    A child is a next start (type, round); rounds ascend, then types. Children that break the gap rule, the
-    shift rule or a bound are not written. `left` is the number of requests the children leave to start;
+    A child is a next start (type, round); rounds ascend, then types. Children that break the order among equal
+    shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests the children leave to start;
     `to_go` holds the relaxed costs to go with that many (`kvopt.exact.relaxation`) when `relaxed` is true, and
     then each label carries the node of its relaxed profile, by how many rounds the label is later than it, and
     the summed reward of its remaining requests.
@@ -183,6 +183,9 @@ def expand(
     if relaxed:
         classes = class_of.max() + 1
     offset = price_sum[horizon] * capacity
+    follows = np.zeros(kinds, dtype=np.bool_)
+    for k in range(1, kinds):
+        follows[k] = prompt[k - 1] == prompt[k] and output[k - 1] == output[k]
     present = np.empty(kinds, dtype=np.int64)
     chosen = np.empty(kinds, dtype=np.int64)
     # Easiest types after a start of each type, found when first needed (size -1 until then).
@@ -224,6 +227,14 @@ def expand(
             for place in range(there):
                 k = present[place]
                 if arrival[k] > r or (w == 0 and k < mark[i]):
+                    continue
+                if (
+                    place > 0
+                    and present[place - 1] == k - 1
+                    and prompt[k - 1] == prompt[k]
+                    and output[k - 1] == output[k]
+                ):
+                    # First come, first served among requests of one shape: types are sorted by arrival last.
                     continue
                 if not fits(cells, width + w, room[k], width):
                     continue
