@@ -121,6 +121,13 @@ def test_adversarial_sf(capacity):
         assert solve(instance, "mc-sf").total_latency > solve(instance, "svf").total_latency
 
 
+def test_adversarial_svf():
+    """Smallest-volume-first takes the pairs in turn; all requests have the capacity as volume."""
+    instance = generate("adversarial-svf", output=4, copies=4)
+    assert set(instance.volume.tolist()) == {instance.capacity}
+    assert (solve(instance, "svf").total_latency, solve(instance, "dp").total_latency) == (96, 48)
+
+
 def test_lmsys_like_matches_the_public_figures():
     """Mean and median of prompts and outputs, within sampling error of a lognormal with a heavy tail."""
     instance = generate("lmsys-like", requests=100_000, seed=1)
@@ -184,6 +191,7 @@ def test_staggering_lesson():
         ("identical", {"output": 0}, "output must be at least 1"),
         ("identical", {"capacity": 3}, "exceeds the capacity"),
         ("adversarial-sf", {"capacity": 2}, "capacity must be at least 3"),
+        ("adversarial-svf", {"output": 1}, "output must be at least 2"),
         ("azure-like", {"capacity": 10}, "capacity must be at least 100"),
         ("counterexample", {"number": 10}, "within 1..9"),
         ("teaching", {"number": 0}, "within 1..7"),

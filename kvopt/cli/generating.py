@@ -19,8 +19,8 @@ def generate(
     family: Annotated[
         str,
         typer.Argument(
-            help="types, different, identical, model1, model2, adversarial-sf, lmsys-like, azure-like, "
-            "counterexample or teaching.",
+            help="types, different, identical, model1, model2, adversarial-sf, adversarial-svf, "
+            "lmsys-like, azure-like, counterexample or teaching.",
             autocompletion=family_names,
         ),
     ],
@@ -28,9 +28,11 @@ def generate(
     capacity: Annotated[int | None, typer.Option(help="KV cache capacity in tokens.")] = None,
     types: Annotated[int | None, typer.Option(help="types: number of types.")] = None,
     prompt: Annotated[int | None, typer.Option(help="identical: prompt tokens.")] = None,
-    output_tokens: Annotated[int | None, typer.Option(help="identical: output tokens.")] = None,
+    output_tokens: Annotated[int | None, typer.Option(help="identical, adversarial-svf: output tokens.")] = None,
     rounds: Annotated[int | None, typer.Option(help="model2: rounds with arrivals.")] = None,
-    copies: Annotated[int | None, typer.Option(help="adversarial-sf: requests with a long prompt.")] = None,
+    copies: Annotated[
+        int | None, typer.Option(help="adversarial-sf, adversarial-svf: requests with a long prompt.")
+    ] = None,
     number: Annotated[int | None, typer.Option(help="counterexample, teaching: which one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random families (default 0).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the instance.")] = None,

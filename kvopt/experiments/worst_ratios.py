@@ -18,6 +18,7 @@ from kvopt.bounds import volume
 from kvopt.experiments.experiment import Experiment, Row
 from kvopt.experiments.identical_requests import greedy_rate, identical, least_capacity, sustained_rate
 from kvopt.experiments.smallest_counterexamples import PROMPTS, common_prompt, mc_sf, optimal_schedule, spaced, svf
+from kvopt.generate import generate
 from kvopt.model import Instance
 
 if TYPE_CHECKING:
@@ -183,14 +184,9 @@ def equal_requests(cell: Row) -> Row:
 
 
 def alternating_pairs(cell: Row) -> Row:
-    """Prompt 0 and output o, then prompt M - 1 and output 1, in turn, both of volume M = o (o + 1) / 2.
-
-    SVF serves them in turn, each alone: (o + 1) m^2 for m pairs up to lower terms. The short ones first, then the long
-    ones one a round take 2 m^2: the ratio tends to (o + 1) / 2, about the square root of M / 2.
-    """
-    o, pairs = cell["output"], cell["requests"] // 2
-    capacity = o * (o + 1) // 2
-    instance = Instance.from_rows(capacity, [(0, o), (capacity - 1, 1)] * pairs)
+    """Smallest-volume-first on its adversarial family (`kvopt.generate.adversarial`): ratio to (o + 1) / 2."""
+    o = cell["output"]
+    instance = generate("adversarial-svf", output=o, copies=cell["requests"] // 2)
     return described("svf", instance) | {"limit": str(Fraction(o + 1, 2))}
 
 

@@ -29,6 +29,7 @@ FAMILIES: dict[str, str] = {
     "model1": "kvopt.generate.published:model1",
     "model2": "kvopt.generate.published:model2",
     "adversarial-sf": "kvopt.generate.adversarial:adversarial_sf",
+    "adversarial-svf": "kvopt.generate.adversarial:adversarial_svf",
     "lmsys-like": "kvopt.generate.chat:lmsys_like",
     "azure-like": "kvopt.generate.chat:azure_like",
     "counterexample": "kvopt.generate.classic:counterexample",
