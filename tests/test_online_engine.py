@@ -27,6 +27,7 @@ from kvopt.online import (
     Unknown,
     simulate,
 )
+from kvopt.online.engine import is_its_rule
 from kvopt.policies import find_policy
 from kvopt.policies.backlog import list_schedule
 from kvopt.verify import schedule_violations
@@ -350,6 +351,25 @@ def test_interruption_keeps_what_there_is():
     assert result.done == 1
     assert result.summary()["completed"] == 1
     assert result.as_dict()["per_request"]["completion"] == [1, None]
+
+
+def test_an_overridden_method_is_what_runs():
+    """A class that changes one method of a compiled policy must not silently get the compiled original."""
+
+    class OneAtATime(type(find_policy("mc-sf"))):
+        def decide(self, view):
+            return [] if view.running else list(super().decide(view))[:1]
+
+    class Renamed(type(find_policy("alpha-greedy"))):
+        name = "renamed"
+
+    instance = Instance(50, [1] * 4, [3] * 4)
+    assert simulate(instance, OneAtATime()).start.tolist() == [0, 3, 6, 9]
+    assert is_its_rule(Renamed())
+    assert not is_its_rule(OneAtATime())
+    patched = find_policy("fcfs")
+    patched.decide = lambda view: None if view.running else list(view.waiting)[-1:]
+    assert simulate(instance, patched).start.tolist() == [9, 6, 3, 0]
 
 
 def test_seeds_decide_everything():

@@ -26,6 +26,9 @@ Progress = Callable[[dict[str, Any]], None]
 ORDERS = {"arrival": kernels.BY_ARRIVAL, "bound": kernels.BY_BOUND, "volume": kernels.BY_VOLUME}
 FRUITLESS = f"the policy goes round in circles: {kernels.MOST_FRUITLESS} overflows without a new token"
 
+#: What makes up a policy.
+METHODS = ("decide", "overflow", "rule")
+
 #: Iterations between two looks at progress and interruption.
 SLICE = 20_000
 REPORT_EVERY_S = 0.2
@@ -84,7 +87,7 @@ def simulate(
     if seed < 0:
         raise InputError(f"the seed must be at least 0, got {seed}")
     run = Simulation(source, policy, clock or Rounds(), predictions or Exact(), seed)
-    rule = policy.rule(source.capacity) if compiled and isinstance(policy, Policy) else None
+    rule = policy.rule(source.capacity) if compiled and is_its_rule(policy) else None
     if rule is None:
         run.prepare_view()
 
@@ -107,6 +110,18 @@ def simulate(
     except KeyboardInterrupt:
         run.stopped_by = "interrupted"
     return run.result()
+
+
+def is_its_rule(policy: Any) -> bool:
+    """Whether the compiled form of a policy belongs to its `decide` and `overflow`.
+
+    A class that overrides one of these but inherits `rule` means its own code to be run.
+    """
+    if not isinstance(policy, Policy):
+        return False
+    order = type(policy).__mro__
+    defined = {name: next(k for k, kind in enumerate(order) if name in vars(kind)) for name in METHODS}
+    return defined["rule"] == min(defined.values()) and not any(name in vars(policy) for name in METHODS)
 
 
 def last_started(view: View) -> Iterable[Named]:
@@ -352,7 +367,11 @@ class Simulation:
         view.overflowed = True
         rule = getattr(self.policy, "overflow", None) or last_started
         while view.need > view.capacity:
-            answer = rule(view)
+            try:
+                answer = rule(view)
+            except Exception as error:
+                error.add_note(f"in overflow of {self.place}")
+                raise
             chosen = self.named(answer, view._running, "evicts")
             if not chosen:
                 raise PolicyError(
