@@ -22,8 +22,8 @@ def adversarial_sf(*, capacity: int = 64, copies: int = 1) -> Instance:
 def adversarial_svf(*, output: int = 5, copies: int = 8) -> Instance:
     """Against smallest-volume-first: `copies` times a request (0, o), then one (M-1, 1), with M = o (o + 1) / 2.
 
-    All have volume M, so it serves them in turn, each alone, in about (o + 1) copies^2 rounds of total latency. The short
-    ones first and then one long one a round take about 2 copies^2: the ratio tends to (o + 1) / 2, near sqrt(M / 2).
+    All have volume M, so it serves them in turn, each alone, in about (o + 1) copies^2 rounds of total latency. The
+    short ones first, then one long one a round take about 2 copies^2: the ratio tends to (o + 1) / 2, near sqrt(M / 2).
     """
     at_least(2, output=output)
     at_least(1, copies=copies)
