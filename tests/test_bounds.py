@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from strategies import instances
 
 from kvopt import Instance, solve
-from kvopt.bounds import METHODS, lower_bound
+from kvopt.bounds import METHODS, growth, lower_bound
 from kvopt.bounds import flow as flow_bound
 from kvopt.bounds import lp as lp_bound
+from kvopt.bounds import prices as price_bounds
 from kvopt.bounds.fluid import fluid_length, fluid_prices, marginal_volumes, type_volumes
 from kvopt.bounds.prices import MemoryPrices, certificate, certified, evaluate, fluid, memory_prices, rounded
 from kvopt.errors import InputError, TooLargeError, UnknownNameError
 from kvopt.io.formats import write
 from kvopt.mip.lp import time_indexed_lp
-from kvopt.model import Certificate
-from kvopt.verify import PROVED, Problem, check_certificate, check_flow, check_prices
+from kvopt.model import Certificate, exact_sum
+from kvopt.verify import PROVED, Problem, check_certificate, check_flow, check_prices, verify
 
 #: Types, M, requests: from two types to all different.
 MIDDLE = [
@@ -313,3 +314,37 @@ def test_certificates_without_prices() -> None:
     empty = certificate(MemoryPrices(np.zeros(0, dtype=np.int64), 1))
     assert empty == Certificate("prices", {"denominator": 1, "drops": [], "rounds": []})
     assert check_certificate(problem_of(MIDDLE[3]), empty.as_dict()) == int(MIDDLE[3].output.sum())
+
+
+def overloaded(n: int) -> Instance:
+    """Requests that arrive half again as fast as memory can serve them."""
+    rng = np.random.default_rng(0)
+    prompt, output = rng.integers(1, 200, n), rng.integers(1, 100, n)
+    rounds = int((prompt * output + output * (output + 1) // 2).sum() / 3000 / 1.5)
+    return Instance(3000, prompt, output, rng.integers(0, rounds, n))
+
+
+def test_prices_that_take_too_long_are_left_out() -> None:
+    """Evaluating prices that are not convex goes through every start: hours for 100,000 arrivals."""
+    instance = overloaded(300)
+    assert len(memory_prices(instance, time_limit_s=1e-6).numerators) == 0
+    found = price_bounds.bound(instance, time_limit_s=1e-6)
+    assert found.value == exact_sum(instance.output)
+    assert check_prices(problem_of(instance), found.certificate.as_dict()) == found.value
+
+
+def test_the_prices_solver_knows_at_least_the_volume_bound() -> None:
+    """With arrivals, prices of large instances proved less than nothing: their bound was negative."""
+    instance = overloaded(300)
+    result = solve(instance, "prices", time_limit_s=0.01)
+    assert result.lower_bound >= lower_bound(instance, "volume").value
+    assert verify(result).verdict == PROVED
+
+
+def test_growth_obeys_its_budget() -> None:
+    """One evaluation takes seconds for 100,000 types; without budget for one, the prices' bound stands."""
+    rng = np.random.default_rng(1)
+    instance = Instance(5000, rng.integers(100, 900, 400), rng.integers(20, 200, 400))
+    given = memory_prices(instance, time_limit_s=0.1)
+    assert growth.improved(instance, given, time_limit_s=1e-6) == certified(instance, given)
+    assert growth.improved(instance, given, time_limit_s=1.0).value > certified(instance, given).value

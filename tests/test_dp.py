@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,12 @@ def test_profiles_beyond_memory_are_refused() -> None:
     instance = Instance(capacity=60_000, prompt=[0] * 7, output=[40_000 + i for i in range(7)])
     with pytest.raises(TooLargeError, match="cp-sat-starts"):
         solve(instance, "dp")
+
+
+def test_profiles_too_long_are_refused_at_once() -> None:
+    """Outputs of 10^9 tokens took minutes and 24 GB before the refusal."""
+    huge = Instance(2**31 - 1, list(range(50)), list(range(10**9, 10**9 + 50)))
+    began = time.process_time()
+    with pytest.raises(TooLargeError, match="memory profile of 1000000049 rounds"):
+        solve(huge, "dp", time_limit_s=1)
+    assert time.process_time() - began < 1

@@ -71,7 +71,7 @@ def lower_bound(instance: Instance, method: str = "best", *, time_limit_s: float
     priced = prices.memory_prices(instance, time_limit_s=budget_s)
     if method == "prices":
         return prices.certified(instance, priced)
-    grown = growth.improved(instance, priced)
+    grown = growth.improved(instance, priced, time_limit_s=budget_s)
     if method == "growth":
         return grown
     found = [volume.bound(instance), grown]

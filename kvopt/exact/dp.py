@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from kvopt.bounds import prices
 from kvopt.exact.proof import search_certificate
 from kvopt.exact.relaxation import HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
-from kvopt.exact.search import Pass, Search
+from kvopt.exact.search import Pass, Search, profile_sizes
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
@@ -50,6 +50,7 @@ THOROUGH = (Attempt(LIGHT, 1_000, 400_000), Attempt(MEDIUM, 1_000, 800_000), Att
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
     """Prove the optimum, or return the best schedule and a certified bound when a limit stops the search."""
+    profile_sizes(instance)  # refuses before anything takes long
     for policy in (backlog.solve_mc_sf, backlog.solve_svf):
         policy(instance, monitor)
     search = Search(instance, prices.fluid(instance), monitor)

@@ -26,16 +26,17 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     horizon = max(arrival) + int(instance.output.sum())
     layer: dict[State, int] = {(tuple(count), ()): 0}
     came_from: list[dict[State, State]] = []
-    visited = 0
+    visited = successors = 0
     best: tuple[int, int, State] | None = None
     for t in range(horizon + 1):
         following: dict[State, int] = {}
         origin: dict[State, State] = {}
         for state, cost in layer.items():
             visited += 1
-            if visited % 1024 == 0 and monitor.stopped:
-                return Answer(statistics={"states": visited})
             for unstarted, running in starts(state, t, instance.capacity, types):
+                successors += 1
+                if successors % 1024 == 0 and monitor.stopped:
+                    return Answer(statistics={"states": visited})
                 present = len(running) + sum(c for c, a in zip(unstarted, arrival, strict=True) if a <= t)
                 left = tuple(sorted((k, rounds - 1) for k, rounds in running if rounds > 1))
                 reached, total = (unstarted, left), cost + present

@@ -150,23 +150,10 @@ class Search:
         self.relaxation: Relaxation | None = None
         self.watch = Watch(monitor)
         types = instance.types
-        if instance.n > np.iinfo(np.uint16).max:
-            raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
-        longest = int(types.output.max())
-        self.width = -(-longest // 32) * 32
-        # One bit of each cell stays free, which lets the kernels compare many cells at once.
-        self.cell = next(cell for cell in (np.int8, np.int16, np.int32) if instance.capacity <= np.iinfo(cell).max)
+        self.width, self.cell, self.rows_per_call = profile_sizes(instance)
         offset = np.arange(self.width)
         tokens = types.prompt[:, None] + 1 + offset
         running = offset < types.output[:, None]
-        # One label may have a child for each type and round of waiting.
-        size = self.width * np.dtype(self.cell).itemsize
-        self.rows_per_call = max(min(ROWS_PER_CALL, BYTES_PER_CALL // size), len(types) * (self.width + 1))
-        if self.rows_per_call * size > MOST_BYTES_PER_CALL:
-            raise TooLargeError(
-                f"dp keeps a memory profile of {longest} rounds for each label, too long for {len(types)} types; "
-                "use --solver cp-sat-starts for few requests, prices for many"
-            )
         self.demand = np.where(running, tokens, 0).astype(self.cell)
         self.room = np.where(running, instance.capacity - tokens, instance.capacity).astype(self.cell)
         self.multiplier, self.exact_key = self._multipliers()
@@ -440,6 +427,32 @@ class Search:
             label = int(move.parent[label])
         kind, start = np.array(runs[::-1], dtype=np.int64).T
         return self.instance.types.starts_of_requests(kind, start)
+
+
+def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]:
+    """Rounds and type of a label's memory profile, and rows of the array that a kernel call fills with profiles.
+
+    Raises
+    ------
+    TooLargeError
+        If there are too many requests, or profiles are too long; found without allocating anything.
+    """
+    types = instance.types
+    if instance.n > np.iinfo(np.uint16).max:
+        raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
+    longest = int(types.output.max())
+    width = -(-longest // 32) * 32
+    # One bit of each cell stays free, which lets the kernels compare many cells at once.
+    cell = next(cell for cell in (np.int8, np.int16, np.int32) if instance.capacity <= np.iinfo(cell).max)
+    # One label may have a child for each type and round of waiting.
+    size = width * np.dtype(cell).itemsize
+    rows = max(min(ROWS_PER_CALL, BYTES_PER_CALL // size), len(types) * (width + 1))
+    if rows * size > MOST_BYTES_PER_CALL:
+        raise TooLargeError(
+            f"dp keeps a memory profile of {longest} rounds for each label, too long for {len(types)} types; "
+            "use --solver cp-sat-starts for few requests, prices for many"
+        )
+    return width, cell, rows
 
 
 def within_int64(instance: Instance, prices: MemoryPrices) -> MemoryPrices:
