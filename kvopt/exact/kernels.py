@@ -163,10 +163,10 @@ def expand(
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
     A child is a next start (type, round); rounds ascend, then types. Children that break the order among equal
-    shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests the children leave to start;
-    `to_go` holds the relaxed costs to go with that many (`kvopt.exact.relaxation`) when `relaxed` is true, and
-    then each label carries the node of its relaxed profile, by how many rounds the label is later than it, and
-    the summed reward of its remaining requests.
+    shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests that the
+    children leave to start; `to_go` holds the relaxed costs to go with that many (`kvopt.exact.relaxation`) when
+    `relaxed` is true, and then each label carries the node of its relaxed profile, by how many rounds the label is
+    later than it, and the summed reward of its remaining requests.
 
     Returns
     -------
