@@ -64,15 +64,25 @@ def place(last, level, running, prompt, output, p):
 
 
 @njit(cache=True, nogil=True)
-def priced_rest(last, level, running, t, plain, timed):
-    """Price of the memory that the running requests hold from round t on."""
+def regret(prompt, output, arrival, least, plain, timed, t):
+    """Priced cost of a start in round t (not before the arrival) less the request's least priced cost."""
     horizon = plain.shape[0] - 1
-    a = min(t, horizon)
-    total = 0.0
+    p = max(t, arrival)
+    a, b = min(p, horizon), min(p + output, horizon)
+    memory = (prompt + 1 - p) * (plain[b] - plain[a]) + timed[b] - timed[a]
+    return p + output - arrival + memory - least
+
+
+@njit(cache=True, nogil=True)
+def priced_idle(capacity, last, level, running, plain, timed, t, p):
+    """Price of the memory that the running requests leave free in the rounds from t to p - 1."""
+    horizon = plain.shape[0] - 1
+    a, b = min(t, horizon), min(p, horizon)
+    total = capacity * (plain[b] - plain[a])
     for j in range(running):
-        b = min(last[j] + 1, horizon)
-        if b > a:
-            total += level[j] * (plain[b] - plain[a]) + timed[b] - timed[a]
+        if last[j] >= t:
+            e = min(last[j] + 1, b)
+            total -= level[j] * (plain[e] - plain[a]) + timed[e] - timed[a]
     return total
 
 
@@ -87,80 +97,112 @@ def anneal(
     plain,
     timed,
     order,
+    usual,
+    starts,
+    last_now,
+    level_now,
+    front,
+    value_now,
+    fixed,
     window,
     commit,
+    reach,
     steps,
     hot,
     cold,
-    pace,
     seed,
 ):
-    """Improve an order by annealing in a window that slides over it; returns start rounds.
+    """Anneal an order in a window that slides over its next `fixed` requests, and fix their starts.
 
-    The value of a window's end is the total latency so far plus what the prices say of the rest: completions
-    less the least priced costs of the requests placed, capacity times the prices of the rounds gone, and the
-    priced memory still held. Moves swap or insert inside the window; letting cheap requests in from behind it
-    makes results worse, because the dear ones sent back are not accounted for. The first `commit` requests of
-    each window are fixed before it slides on.
+    The value of a window is the priced regret of its requests and the priced memory left idle up to its last
+    start: both only grow along the order, so a bad move is found out before the window's end. A move swaps or
+    inserts inside the window, or swaps with a request up to `reach` places behind it; then the request sent back is
+    charged the regret it would have at the usual start of that place. After `steps` moves the first `commit`
+    requests of the window are fixed and it slides on.
 
     Parameters
     ----------
-    order : int64 array, changed in place
-    least : float64 array
+    least : float64 array of shape (n,)
         Least priced cost of each request.
     plain, timed : float64 arrays of shape (horizon + 1,)
         Prefix sums of price and of round * price.
+    order : int64 array of shape (n,), changed in place
+    usual : int64 array of shape (n,)
+        Start round to be expected at each place of the order, ascending.
+    starts : int64 array of shape (n,), changed in place
+        By request.
+    last_now, level_now, front, value_now : arrays, changed in place
+        The front behind what is fixed; number running, last start, number fixed; the value up to there.
     hot, cold : float
-        First and last temperature of a window, in units of a delay of `pace` rounds for all still to come.
-    pace : float
-        Rounds the worker takes for a request on average: mean volume over capacity.
+        First and last temperature of a window, in units of the priced memory of its mean request.
+
+    Returns
+    -------
+    float
+        The outlook: value at the end of the last window, and usual regrets of what is within reach behind it.
+        Orders that come from one order, with equal numbers fixed, may be compared by it.
     """
     np.random.seed(seed)
     n = order.shape[0]
     horizon = plain.shape[0] - 1
-    size = min(n, capacity) + 1  # whoever runs holds a token
-    rows = window + 1
+    rows, size = window + 1, last_now.shape[0]
     last, level = np.zeros((rows, size), dtype=np.int64), np.zeros((rows, size), dtype=np.int64)
     try_last, try_level = np.zeros((rows, size), dtype=np.int64), np.zeros((rows, size), dtype=np.int64)
     running, now = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     try_running, try_now = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     value, try_value = np.zeros(rows), np.zeros(rows)
-    starts = np.zeros(n, dtype=np.int64)
-    trial, best = order.copy(), order.copy()
-    done = 0
-    while done < n:
+    trial, best = np.zeros(window, dtype=np.int64), np.zeros(window, dtype=np.int64)
+    far_place, far_before = np.zeros(steps + 1, dtype=np.int64), np.zeros(steps + 1, dtype=np.int64)
+    last[0], level[0], running[0], now[0], value[0] = last_now, level_now, front[0], front[1], value_now[0]
+    done = front[2]
+    stop = min(n, done + fixed)
+    outlook = value[0]
+    while done < stop:
         width = min(window, n - done)
-        # What it costs everything still to come to wait for one request of average volume.
-        unit = (n - done) * pace
-        current, best_value = np.inf, np.inf
-        rounds = 0 if halt[0] else steps
-        for step in range(0 if halt[0] else -1, rounds):
-            if halt[0]:
+        behind = min(reach, n - done - width)
+        unit = 0.0
+        for k in range(width):
+            i = order[done + k]
+            a = min(max(usual[done + k], arrival[i]), horizon)
+            b = min(a + output[i], horizon)
+            unit += ((prompt[i] + 1 - a) * (plain[b] - plain[a]) + timed[b] - timed[a]) / width
+        current, best_value, away, changes = np.inf, np.inf, 0.0, 0
+        for step in range(-1, steps):
+            if step >= 0 and (halt[0] != 0 or width < 2):
                 break
-            x, y = 0, width - 1
-            bar = np.inf
+            x, y, far = 0, width - 1, -1
+            bar, try_away = np.inf, away
+            for k in range(width):
+                trial[k] = order[done + k]
             if step >= 0:
-                if width < 2:
-                    break
-                temperature = hot * (cold / hot) ** (step / max(1, rounds))
+                temperature = hot * (cold / hot) ** (step / steps)
                 bar = current - temperature * unit * np.log(1.0 - np.random.random())
-                x = np.random.randint(0, width - 1)
-                y = x + 1 + np.random.randint(0, min(width - x - 1, 30))
-                a, b = done + x, done + y
                 kind = np.random.random()
-                if kind < 0.5:
-                    trial[a], trial[b] = order[b], order[a]
-                elif kind < 0.75:
-                    trial[a] = order[b]
-                    for k in range(a, b):
-                        trial[k + 1] = order[k]
+                if behind > 0 and kind < 0.4:
+                    x = np.random.randint(0, width)
+                    far = done + width + np.random.randint(0, behind)
+                    i, j, t = order[done + x], order[far], usual[far]
+                    try_away += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, t)
+                    try_away -= regret(prompt[j], output[j], arrival[j], least[j], plain, timed, t)
+                    if value[x] + try_away > bar:
+                        continue
+                    trial[x] = j
                 else:
-                    trial[b] = order[a]
-                    for k in range(a, b):
-                        trial[k] = order[k + 1]
+                    x = np.random.randint(0, width - 1)
+                    y = x + 1 + np.random.randint(0, min(width - x - 1, 30))
+                    if kind < 0.7:
+                        trial[x], trial[y] = order[done + y], order[done + x]
+                    elif kind < 0.85:
+                        trial[x] = order[done + y]
+                        for k in range(x, y):
+                            trial[k + 1] = order[done + k]
+                    else:
+                        trial[y] = order[done + x]
+                        for k in range(x, y):
+                            trial[k] = order[done + k + 1]
             found = np.inf
             for k in range(x, width):
-                i = trial[done + k]
+                i = trial[k]
                 if k == x:
                     count, t, total = running[k], now[k], value[k]
                     try_last[k + 1, :count] = last[k, :count]
@@ -172,36 +214,50 @@ def anneal(
                 p = first_fit(
                     capacity, try_last[k + 1], try_level[k + 1], count, prompt[i], output[i], max(t, arrival[i])
                 )
+                if p > t:
+                    total += priced_idle(capacity, try_last[k + 1], try_level[k + 1], count, plain, timed, t, p)
+                total += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
                 try_running[k + 1] = place(try_last[k + 1], try_level[k + 1], count, prompt[i], output[i], p)
-                try_now[k + 1] = p
-                try_value[k + 1] = total + p + output[i] - arrival[i] - least[i]
-                found = try_value[k + 1] + capacity * plain[min(p, horizon)]
-                found += priced_rest(try_last[k + 1], try_level[k + 1], try_running[k + 1], p, plain, timed)
-                # The value so far is a sum of regrets and priced idle memory: it never falls again.
+                try_now[k + 1], try_value[k + 1] = p, total
+                found = total + try_away
                 if found > bar:
                     break
-            if found <= bar:
-                for k in range(x + 1, width + 1):
-                    count = try_running[k]
-                    last[k, :count] = try_last[k, :count]
-                    level[k, :count] = try_level[k, :count]
-                    running[k], now[k], value[k] = count, try_now[k], try_value[k]
-                order[done + x : done + y + 1] = trial[done + x : done + y + 1]
-                current = found
-                if found < best_value:
-                    best_value = found
-                    best[done : done + width] = order[done : done + width]
-            else:
-                trial[done + x : done + y + 1] = order[done + x : done + y + 1]
-        order[done : done + width] = best[done : done + width]
-        trial[done : done + width] = best[done : done + width]
-        fixed = width if done + width == n else min(commit, width)
-        for k in range(fixed):
+            if found > bar:
+                continue
+            for k in range(x + 1, width + 1):
+                count = try_running[k]
+                last[k, :count] = try_last[k, :count]
+                level[k, :count] = try_level[k, :count]
+                running[k], now[k], value[k] = count, try_now[k], try_value[k]
+            if far >= 0:
+                far_place[changes], far_before[changes] = far, order[far]
+                changes += 1
+                order[far] = order[done + x]
+            order[done : done + width] = trial[:width]
+            current, away = found, try_away
+            if found < best_value:
+                best_value, outlook, changes = found, found - away, 0
+                best[:width] = trial[:width]
+        # Back to the best order seen, behind the window as well.
+        while changes > 0:
+            changes -= 1
+            order[far_place[changes]] = far_before[changes]
+        order[done : done + width] = best[:width]
+        for k in range(done + width, min(n, done + width + reach) if done + commit >= stop else 0):
+            i = order[k]
+            outlook += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, usual[k])
+        for k in range(min(commit, stop - done)):
             i = order[done + k]
-            p = first_fit(capacity, last[0], level[0], running[0], prompt[i], output[i], max(now[0], arrival[i]))
+            t = now[0]
+            p = first_fit(capacity, last[0], level[0], running[0], prompt[i], output[i], max(t, arrival[i]))
+            if p > t:
+                value[0] += priced_idle(capacity, last[0], level[0], running[0], plain, timed, t, p)
+            value[0] += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
             running[0] = place(last[0], level[0], running[0], prompt[i], output[i], p)
             now[0] = p
-            value[0] += p + output[i] - arrival[i] - least[i]
             starts[i] = p
-        done += fixed
-    return starts
+        done = min(done + commit, stop)
+    last_now[:], level_now[:] = last[0], level[0]
+    front[0], front[1], front[2] = running[0], now[0], done
+    value_now[0] = value[0]
+    return outlook

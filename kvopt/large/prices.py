@@ -1,8 +1,8 @@
 """``--solver prices``: a certified gap for backlogs of any size, with or without arrivals.
 
 Bound: Lagrangian memory prices (`kvopt.bounds.prices`), for backlogs with a charge for the memory that running
-requests are about to grow into (`kvopt.bounds.growth`), certified. Schedules: the list policies, then
-annealing of the start order in a sliding window, guided by the prices, with restarts on all workers.
+requests are about to grow into (`kvopt.bounds.growth`), or the volume bound; certified. Schedules: the list
+policies, then annealing of the start order, guided by the prices (`kvopt.large.annealing`).
 
 For any prices the total latency of a schedule is the bound plus each request's regret (its priced cost less
 the least one) plus the priced idle memory; the annealer minimises these two for the part decided so far, so
@@ -15,40 +15,38 @@ import numpy as np
 
 from kvopt.bounds import growth, volume
 from kvopt.bounds import prices as price_bounds
-from kvopt.bounds.evaluation import least_costs
-from kvopt.exact.watch import Watch
-from kvopt.large import kernels
+from kvopt.large.annealing import MOST_RIVALS, MOST_STEPS, Annealer
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solving import Answer
 
-#: Positions of the order that one window anneals, and that it fixes before it slides on.
-WINDOW, COMMIT = 40, 5
-#: Window steps of the first pass for each request, and for all together; each further pass doubles them.
-STEPS_PER_REQUEST, FIRST_STEPS = 4_000, 800_000
-#: Passes without a time limit, for each worker.
-PASSES = 5
-#: First and last temperature (see `kernels.anneal`).
-HOT, COLD = 0.03, 0.001
+#: Moves of the first pass, how many times more each further one makes, and passes without a time limit.
+FIRST_MOVES, MORE, PASSES = 500_000, 4, 4
+#: Part of the time left that the second pass gets, and the later ones.
+SECOND_SHARE, LATER_SHARE = 0.25, 0.9
+#: Largest passes in a row without a better schedule before the search ends.
+MOST_IN_VAIN = 3
 #: Longest part of the time limit that goes to the bound.
 BOUND_SHARE, BOUND_LIMIT_S = 0.3, 10.0
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
-    """Best schedule found and the certified price bound, until the target gap, a limit, or the last pass."""
+    """Best schedule found and the certified bound, until the target gap, a limit, or the last pass."""
     for policy in (backlog.solve_fcfs, backlog.solve_mc_sf, backlog.solve_svf):
         policy(instance, monitor)
     if len(instance.types) == 1:
         monitor.offer(staggered(instance))
     best_policy = monitor.incumbent
     limit = BOUND_LIMIT_S if monitor.time_limit_s is None else min(BOUND_LIMIT_S, BOUND_SHARE * monitor.time_limit_s)
-    prices = price_bounds.memory_prices(instance, time_limit_s=limit)
-    grown = growth.improved(instance, prices, time_limit_s=limit)
-    # With arrivals, prices of large instances may know less than ranks do.
-    bound = max(grown, volume.bound(instance), key=lambda found: found.value)
+    bound = volume.bound(instance)
     monitor.raise_bound(bound.value)
-    passes = anneal(instance, prices, monitor)
+    passes = 0
+    if not (monitor.stopped or monitor.gap_reached):
+        prices = price_bounds.memory_prices(instance, time_limit_s=limit)
+        bound = max(bound, growth.improved(instance, prices), key=lambda found: found.value)
+        monitor.raise_bound(bound.value)
+        passes = anneal(instance, prices, monitor)
     return Answer(
         lower_bound=bound.value,
         certificate=bound.certificate,
@@ -58,29 +56,25 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 
 def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monitor) -> int:
     """Offer annealed schedules to the monitor; the number of passes finished."""
-    types = instance.types
-    per_type = least_costs(types.prompt, types.output, types.arrival, prices.numerators, prices.denominator)
-    least = (np.asarray(per_type, dtype=np.float64) / prices.denominator)[types.of_request]
-    price = prices.numerators / prices.denominator
-    plain = np.concatenate(([0.0], np.cumsum(price)))
-    timed = np.concatenate(([0.0], np.cumsum(price * np.arange(len(price)))))
-    pace = float(instance.volume.mean()) / instance.capacity
-    watch = Watch(monitor)
-    done = 0
-    while not (monitor.stopped or monitor.gap_reached):
-        if monitor.time_limit_s is None and done >= PASSES:
-            break
-        order = start_order(instance, monitor)
-        windows = max(1, -(-instance.n // COMMIT))
-        steps = max(1, min(FIRST_STEPS, STEPS_PER_REQUEST * instance.n) * 2**done // windows)
-        arguments = (instance.capacity, instance.prompt, instance.output, instance.arrival, least, plain, timed)
-        calls = [
-            (watch.halt, *arguments, order.copy(), WINDOW, COMMIT, steps, HOT, COLD, pace, seed)
-            for seed in seeds(monitor, done)
-        ]
-        for starts in watch.run(kernels.anneal, calls):
-            monitor.offer(starts)
+    annealer = Annealer(instance, prices, monitor)
+    largest = MOST_RIVALS * MOST_STEPS * instance.n / 2
+    done = in_vain = 0
+    while not (monitor.stopped or monitor.gap_reached) and in_vain < MOST_IN_VAIN:
+        moves, deadline_s = float(FIRST_MOVES * MORE**done), float("inf")
+        if monitor.time_limit_s is None:
+            if done >= PASSES:
+                break
+        elif done > 0:
+            share_s = (SECOND_SHARE if done == 1 else LATER_SHARE) * monitor.remaining_s
+            moves = annealer.moves / annealer.seconds * share_s
+            deadline_s = monitor.elapsed_s + share_s
+            if moves < FIRST_MOVES / 5:
+                break
+        assert monitor.best_starts is not None
+        before = monitor.incumbent
+        annealer.run(monitor.best_starts, moves, seed(monitor, done), deadline_s)
         done += 1
+        in_vain = in_vain + 1 if moves >= largest and monitor.incumbent == before else 0
         monitor.report(passes=done)
     return done
 
@@ -108,13 +102,6 @@ def staggered(instance: Instance) -> IntArray:
     return arrival + high * np.arange(instance.n)
 
 
-def start_order(instance: Instance, monitor: Monitor) -> IntArray:
-    """Requests by start in the best schedule so far, ties by smaller volume."""
-    assert monitor.best_starts is not None
-    return np.lexsort((instance.volume, monitor.best_starts))
-
-
-def seeds(monitor: Monitor, done: int) -> list[int]:
-    """One seed for each worker, different in every pass."""
-    sequence = np.random.SeedSequence([monitor.seed, done])
-    return [int(seed) for seed in sequence.generate_state(monitor.workers)]
+def seed(monitor: Monitor, done: int) -> int:
+    """Another seed in every pass."""
+    return int(np.random.SeedSequence([monitor.seed, done]).generate_state(1)[0])

@@ -1,0 +1,130 @@
+"""Annealing of start orders by rivals that advance side by side; at every stage the worse half copies the better.
+
+One rival goes once over the order, annealing a window that slides along (`kvopt.large.kernels.anneal`). How well
+that ends differs by up to a per cent from seed to seed: where completions have bunched up, memory stays idle
+before them for a long time. Rivals that are compared again and again leave such states early ("go with the
+winners", Aldous and Vazirani, FOCS 1994).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kvopt.bounds.evaluation import least_costs
+from kvopt.bounds.prices import MemoryPrices
+from kvopt.exact.watch import Watch
+from kvopt.large import kernels
+from kvopt.model import Instance, IntArray
+from kvopt.monitor import Monitor
+
+#: Places of the order that a window covers, that it fixes before it slides on, that it may exchange with behind it.
+WINDOW, COMMIT, REACH = 40, 2, 300
+#: First and last temperature (see `kernels.anneal`).
+HOT, COLD = 0.01, 0.001
+#: Requests fixed between two comparisons: at least so many, and more where that makes too many comparisons.
+STAGE, MOST_STAGES = 10, 1000
+#: Moves in a window before more rivals do more good, the most of them, and the most rivals.
+GOOD_STEPS, MOST_STEPS, MOST_RIVALS = 2_000, 8_000, 64
+
+
+@dataclass(frozen=True)
+class Rival:
+    """An order annealed up to some place: the changing arguments of `kernels.anneal`."""
+
+    order: IntArray
+    starts: IntArray
+    last: IntArray
+    level: IntArray
+    front: IntArray
+    value: npt.NDArray[np.float64]
+
+    def become(self, other: Rival) -> None:
+        """Copy another one."""
+        for name in ("order", "starts", "last", "level", "front", "value"):
+            getattr(self, name)[:] = getattr(other, name)
+
+
+class Annealer:
+    """Improves schedules of one instance under the guidance of memory prices.
+
+    Attributes
+    ----------
+    moves, seconds : float
+        Moves of all finished stages and the wall-clock time they took.
+    """
+
+    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
+        types = instance.types
+        per_type = least_costs(types.prompt, types.output, types.arrival, prices.numerators, prices.denominator)
+        least = (np.asarray(per_type, dtype=np.float64) / prices.denominator)[types.of_request]
+        price = prices.numerators / prices.denominator
+        plain = np.concatenate(([0.0], np.cumsum(price)))
+        timed = np.concatenate(([0.0], np.cumsum(price * np.arange(len(price)))))
+        self.instance, self.monitor, self.watch = instance, monitor, Watch(monitor)
+        self.columns = (instance.prompt, instance.output, instance.arrival, least, plain, timed)
+        self.moves, self.seconds = 0.0, 0.0
+        # No more requests than this can ever run at once.
+        self._room = int(np.searchsorted(np.cumsum(np.sort(instance.prompt + 1)), instance.capacity, "right")) + 1
+        # Fixing nothing loads the kernel, or compiles it, before the clock of `seconds` starts.
+        order = np.arange(instance.n)
+        kernels.anneal(*self._call(self._start(order), order, 0, 1, 0))
+
+    def run(self, starts: IntArray, moves: float, seed: int, deadline_s: float = float("inf")) -> None:
+        """Anneal the start order of a schedule once and offer what comes out.
+
+        Parameters
+        ----------
+        starts : int64 array of shape (n,)
+        moves : float
+            About so many in all; fewer where they would take longer than to the deadline.
+        seed : int
+        deadline_s : float
+            On the monitor's clock.
+        """
+        instance, monitor = self.instance, self.monitor
+        n = instance.n
+        order = np.lexsort((instance.volume, starts))
+        usual = starts[order]
+        windows = -(-n // COMMIT)
+        count = int(np.clip(moves / (windows * GOOD_STEPS), monitor.workers, max(MOST_RIVALS, monitor.workers)))
+        count -= count % monitor.workers
+        planned = min(MOST_STEPS, moves / (windows * count))
+        rivals = [self._start(order) for _ in range(count)]
+        random = np.random.default_rng(seed)
+        stage = max(STAGE, -(-n // MOST_STAGES))
+        for done in range(0, n, stage):
+            steps = planned
+            if self.seconds > 0 and deadline_s < float("inf"):
+                affordable = self.moves / self.seconds * max(0.0, deadline_s - monitor.elapsed_s)
+                steps = min(planned, affordable / (-(-(n - done) // COMMIT) * count))
+            begun = time.perf_counter()
+            seeds = random.integers(2**31, size=count).tolist()
+            calls = [
+                self._call(rival, usual, stage, int(steps) + 1, own) for rival, own in zip(rivals, seeds, strict=True)
+            ]
+            outlook = self.watch.run(kernels.anneal, calls)
+            self.seconds += time.perf_counter() - begun
+            self.moves += (int(steps) + 1) * count * -(-min(stage, n - done) // COMMIT)
+            if done + stage < n:
+                ranking = np.argsort(outlook, kind="stable")
+                for better, worse in zip(ranking[: count // 2], ranking[::-1], strict=False):
+                    rivals[worse].become(rivals[better])
+            monitor.report(rivals=count, annealed=min(n, done + stage))
+        for rival in rivals:
+            monitor.offer(rival.starts)
+
+    def _call(self, rival: Rival, usual: IntArray, fixed: int, steps: int, seed: int) -> tuple[Any, ...]:
+        """Arguments of `kernels.anneal`."""
+        state = rival.order, usual, rival.starts, rival.last, rival.level, rival.front, rival.value
+        shape = fixed, min(WINDOW, len(usual)), COMMIT, REACH
+        return self.watch.halt, self.instance.capacity, *self.columns, *state, *shape, steps, HOT, COLD, seed
+
+    def _start(self, order: IntArray) -> Rival:
+        """A rival that has fixed nothing yet."""
+        last, level = np.zeros((2, self._room), dtype=np.int64)
+        return Rival(order.copy(), np.zeros_like(order), last, level, np.zeros(3, np.int64), np.zeros(1))
