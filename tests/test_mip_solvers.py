@@ -6,6 +6,7 @@ import os
 import threading
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from strategies import instances
@@ -47,6 +48,19 @@ def test_time_limit_gives_a_schedule_and_an_honest_bound(solver: str, limit_s: f
     assert result.statistics["stopped_by"] == "time limit"
     assert 0 < lower_bound(HARD, "volume").value <= result.lower_bound < result.total_latency
     assert result.total_latency <= solve(HARD, "mc-sf").total_latency
+
+
+@pytest.mark.parametrize("solver", ["cp-sat", "cp-sat-indexed", "cp-sat-starts", "cbc"])
+def test_building_a_model_looks_at_the_clock(solver: str) -> None:
+    """Models of a million coefficients take longer to build than a short limit allows."""
+    rng = np.random.default_rng(0)
+    instance = Instance(120, rng.integers(1, 6, 150), rng.integers(1, 30, 150))
+    begun = time.process_time()
+    result = solve(instance, solver, time_limit_s=0.05)
+    assert time.process_time() - begun < 2
+    assert result.statistics["solver_status"] == "not started"
+    assert result.statistics["stopped_by"] == "time limit"
+    assert result.certificate.kind == "volume"
 
 
 @pytest.mark.parametrize(("claimed", "own"), [(None, None), (0.0, None), (float("-inf"), None), (743.2, 744)])
@@ -112,7 +126,7 @@ def test_cbc_without_a_solution_claims_none() -> None:
     """PuLP leaves values of the relaxation in the variables when CBC found no solution."""
     monitor = Monitor(HARD, time_limit_s=60)
     model, _ = prepare(HARD, monitor, aggregated)
-    problem, starts = build(model)
+    problem, starts = build(model, Monitor(model.instance))
     monitor.time_limit_s = monitor.elapsed_s + 0.02
     claim = run(problem, starts, False, monitor)
     assert claim is None or claim.values is None or claim.status == "solution found"

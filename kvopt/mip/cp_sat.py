@@ -10,7 +10,18 @@ import numpy.typing as npt
 
 from kvopt.mip.formulation import Formulation, aggregated, indexed
 from kvopt.mip.libraries import cp_model
-from kvopt.mip.running import Claim, conclude, prepare, refuse, relative_gap, wait, whole_bound
+from kvopt.mip.running import (
+    NOT_STARTED,
+    Claim,
+    Stopped,
+    conclude,
+    prepare,
+    refuse,
+    relative_gap,
+    wait,
+    watched,
+    whole_bound,
+)
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.solving import Answer
@@ -28,7 +39,10 @@ def solve_indexed(instance: Instance, monitor: Monitor) -> Answer:
 
 def _solve(instance: Instance, monitor: Monitor, formulate: Callable[[Instance, IntArray], Formulation]) -> Answer:
     model, hint = prepare(instance, monitor, formulate)
-    problem, starts = build(model)
+    try:
+        problem, starts = build(model, monitor)
+    except Stopped:
+        return conclude(NOT_STARTED, model.decode, monitor, **model.size)
     if hint is not None:
         for variable, value in zip(starts, hint.tolist(), strict=True):
             problem.add_hint(variable, value)
@@ -36,13 +50,13 @@ def _solve(instance: Instance, monitor: Monitor, formulate: Callable[[Instance, 
     return conclude(claim, model.decode, monitor, **model.size)
 
 
-def build(model: Formulation) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
-    """The model in CP-SAT's terms, and its start variables."""
+def build(model: Formulation, monitor: Monitor) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
+    """The model in CP-SAT's terms, and its start variables; raises Stopped when the monitor does not allow it."""
     problem = cp_model.CpModel()
-    x = [problem.new_int_var(0, upper, "") for upper in model.upper.tolist()]
+    x = [problem.new_int_var(0, upper, "") for upper in watched(model.upper.tolist(), monitor)]
     for g, count in enumerate(model.count.tolist()):
         problem.add(cp_model.LinearExpr.sum(x[model.first[g] : model.first[g + 1]]) == count)
-    for _, variables, tokens in model.rounds():
+    for _, variables, tokens in watched(model.rounds(), monitor):
         held = cp_model.LinearExpr.weighted_sum([x[c] for c in variables.tolist()], tokens.tolist())
         problem.add(held <= model.instance.capacity)
     problem.minimize(cp_model.LinearExpr.weighted_sum(x, model.cost.tolist()))

@@ -26,7 +26,7 @@ from kvopt.errors import TooLargeError
 from kvopt.mip.cp_sat import run
 from kvopt.mip.horizon import completion_bound, latest_starts
 from kvopt.mip.libraries import cp_model
-from kvopt.mip.running import conclude, warm_start
+from kvopt.mip.running import NOT_STARTED, Stopped, conclude, warm_start, watched
 from kvopt.model import Instance, IntArray, exact_sum
 from kvopt.monitor import Monitor
 from kvopt.solving import Answer
@@ -44,7 +44,10 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     known = sorted_within_types(instance, warm_start(instance, monitor))
     assert monitor.incumbent is not None
     latest = latest_starts(instance, monitor.incumbent)
-    problem, starts = build(instance, latest)
+    try:
+        problem, starts = build(instance, latest, monitor)
+    except Stopped:
+        return conclude(NOT_STARTED, whole, monitor)
     if (known <= latest).all():
         for variable, value in zip(starts, known.tolist(), strict=True):
             problem.add_hint(variable, value)
@@ -71,8 +74,8 @@ def sorted_within_types(instance: Instance, starts: IntArray) -> IntArray:
     return starts
 
 
-def build(instance: Instance, latest: IntArray) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
-    """The model of this file's head, and its start variables; equal requests start in index order."""
+def build(instance: Instance, latest: IntArray, monitor: Monitor) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
+    """The model of this file's head, and its start variables; equal requests start in index order; raises Stopped."""
     n, capacity = instance.n, instance.capacity
     prompt, output, peak = instance.prompt.tolist(), instance.output.tolist(), instance.peak.tolist()
     problem = cp_model.CpModel()
@@ -80,7 +83,7 @@ def build(instance: Instance, latest: IntArray) -> tuple[cp_model.CpModel, list[
         problem.new_int_var(a, last, "") for a, last in zip(instance.arrival.tolist(), latest.tolist(), strict=True)
     ]
     done = {(i, j): problem.new_bool_var("") for i in range(n) for j in range(n) if i != j}
-    for i in range(n):
+    for i in watched(range(n), monitor):
         held = []
         for j in range(n):
             if i == j:

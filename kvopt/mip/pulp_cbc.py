@@ -18,11 +18,13 @@ import numpy as np
 from kvopt.errors import SolverError, UnknownNameError
 from kvopt.mip.formulation import Formulation, aggregated, indexed
 from kvopt.mip.libraries import pulp
-from kvopt.mip.running import Claim, conclude, prepare, refuse, relative_gap, wait
+from kvopt.mip.running import NOT_STARTED, Claim, Stopped, conclude, prepare, refuse, relative_gap, wait, watched
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.solving import Answer
 
+#: Seconds that PuLP needs to write a model, for each second it took to build it.
+WRITING_SHARE = 2.0
 #: Name of a formulation -> function that makes it.
 FORMULATIONS: dict[str, Callable[[Instance, IntArray], Formulation]] = {"aggregated": aggregated, "indexed": indexed}
 
@@ -39,7 +41,13 @@ def solve_indexed(instance: Instance, monitor: Monitor) -> Answer:
 
 def _solve(instance: Instance, monitor: Monitor, formulate: Callable[[Instance, IntArray], Formulation]) -> Answer:
     model, hint = prepare(instance, monitor, formulate)
-    problem, starts = build(model)
+    begun_s = monitor.elapsed_s
+    try:
+        problem, starts = build(model, monitor)
+        if monitor.remaining_s < WRITING_SHARE * (monitor.elapsed_s - begun_s):
+            raise Stopped
+    except Stopped:
+        return conclude(NOT_STARTED, model.decode, monitor, **model.size)
     if hint is not None:
         for variable, value in zip(starts, hint.tolist(), strict=True):
             variable.setInitialValue(value)
@@ -47,17 +55,19 @@ def _solve(instance: Instance, monitor: Monitor, formulate: Callable[[Instance, 
     return conclude(claim, model.decode, monitor, **model.size)
 
 
-def build(model: Formulation) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
-    """The model in PuLP's terms, and its start variables ``x_group_start``."""
+def build(model: Formulation, monitor: Monitor) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
+    """The model in PuLP's terms, and its start variables ``x_group_start``; raises Stopped as `watched` does."""
     problem = pulp.LpProblem("kvopt", pulp.LpMinimize)
     x = [
         problem.add_variable(f"x_{g}_{p}", 0, upper, cat=pulp.LpInteger)
-        for g, p, upper in zip(model.group.tolist(), model.start.tolist(), model.upper.tolist(), strict=True)
+        for g, p, upper in watched(
+            zip(model.group.tolist(), model.start.tolist(), model.upper.tolist(), strict=True), monitor
+        )
     ]
     problem += pulp.LpAffineExpression(list(zip(x, model.cost.tolist(), strict=True)))
     for g, count in enumerate(model.count.tolist()):
         problem += pulp.lpSum(x[model.first[g] : model.first[g + 1]]) == count, f"starts_{g}"
-    for t, variables, tokens in model.rounds():
+    for t, variables, tokens in watched(model.rounds(), monitor):
         held = pulp.LpAffineExpression([(x[c], k) for c, k in zip(variables.tolist(), tokens.tolist(), strict=True)])
         problem += held <= model.instance.capacity, f"memory_{t}"
     return problem, x
@@ -154,7 +164,7 @@ def export(instance: Instance, format: str, formulation: str = "aggregated") -> 
     if formulation not in FORMULATIONS:
         raise UnknownNameError("formulation", formulation, list(FORMULATIONS))
     model, _ = prepare(instance, Monitor(instance), FORMULATIONS[formulation])
-    problem, _ = build(model)
+    problem, _ = build(model, Monitor(instance))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"model.{format}")
         (problem.writeLP if format == "lp" else problem.writeMPS)(str(path))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,18 @@ from kvopt.monitor import Monitor
 from kvopt.policies.backlog import solve_fcfs, solve_mc_sf, solve_svf
 from kvopt.solving import Answer
 
+Item = TypeVar("Item")
+
 #: Memory that the solvers need while they run, measured: 0.8 to 1.7 kB for each coefficient of a memory row.
 BYTES_PER_COEFFICIENT = 1_500
 #: Seconds between two looks at the monitor.
 POLL_S = 0.1
 #: Seconds a solver has to come back with what it found once it has been asked to stop.
 GRACE_S = 2.0
+#: The same after a time limit, which it knew itself, or this share of the limit if that is more.
+LIMIT_GRACE_S, LIMIT_GRACE_SHARE = 0.8, 0.15
+#: Rows or variables between two looks at the monitor while a model is built.
+BUILT_PER_LOOK = 16
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,10 @@ class Claim:
     values: npt.NDArray[np.float64] | None = None
     bound: float | None = None
     statistics: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Of a solver for which the model was not ready in time.
+NOT_STARTED = Claim("not started")
 
 
 def warm_start(instance: Instance, monitor: Monitor) -> IntArray:
@@ -81,6 +91,18 @@ def prepare(
     return model, model.encode(starts)
 
 
+class Stopped(Exception):
+    """The monitor said so while a model was being built."""
+
+
+def watched(items: Iterable[Item], monitor: Monitor) -> Iterator[Item]:
+    """The items one by one; raises Stopped when the monitor does not allow more."""
+    for i, item in enumerate(items):
+        if i % BUILT_PER_LOOK == 0 and monitor.stopped:
+            raise Stopped
+        yield item
+
+
 def wait(
     monitor: Monitor, finished: Callable[[float], bool], stop: Callable[[], None], kill: Callable[[], None]
 ) -> bool:
@@ -94,7 +116,7 @@ def wait(
     stop : callable
         Asks the solver to come back soon with what it has.
     kill : callable
-        Ends it without an answer; called if it does not come back within `GRACE_S`.
+        Ends it without an answer; called if it does not come back within the seconds of grace.
 
     Returns
     -------
@@ -106,7 +128,10 @@ def wait(
             monitor.report()
             if monitor.stopped:
                 stop()
-                if finished(GRACE_S):
+                limit_s = monitor.time_limit_s
+                limited = limit_s is not None and monitor.stop_reason == "time limit"
+                grace_s = max(LIMIT_GRACE_S, LIMIT_GRACE_SHARE * (limit_s or 0)) if limited else GRACE_S
+                if finished(grace_s):
                     return True
                 kill()
                 return False
