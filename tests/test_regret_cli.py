@@ -58,6 +58,23 @@ def test_scaling_table(capsys, monkeypatch, tmp_path):
     assert (tmp_path / "s.svg").exists()
 
 
+def test_types_of_a_trace(capsys, monkeypatch, tmp_path):
+    """Arrivals resampled from an instance file, at its capacity or another one."""
+    file = tmp_path / "trace.json"
+    file.write_text(
+        '{"format": "kvopt/instance", "version": 1, "capacity": 8, '
+        '"requests": [{"prompt": 1, "output": 2, "count": 7}, {"prompt": 1, "output": 6, "count": 3}]}'
+    )
+    short = ["--load", "0.5", "--horizons", "20", "--paths", "2", "--policies", "mc-sf", "--json", "-q"]
+    code, out, _ = call(capsys, monkeypatch, "regret", "--trace", str(file), *short)
+    assert code == 0
+    assert json.loads(out)["capacities"][0]["effective_capacity"]["lower"] == "15/28"
+    code, out, _ = call(capsys, monkeypatch, "regret", "--trace", str(file), "--capacity", "12", *short)
+    assert json.loads(out)["capacities"][0]["effective_capacity"]["lower"] == "50/53"
+    code, _, err = call(capsys, monkeypatch, *BASE, "--trace", str(file), *short)
+    assert (code, "give either --type" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -76,6 +77,20 @@ def test_finite_opt_is_optimal(mix, rate, rounds):
     chances += [(float(rate * f), new) for f, new in zip(mix.share, single, strict=True)]
     value = finite_opt(space, rate, rounds, "bernoulli").expected
     assert value == pytest.approx(least_expected_waiting(mix, chances, rounds))
+
+
+def test_no_online_policy_matches_hindsight():
+    """docs/regret.md: the least expected regret of any policy, over every path of four rounds, is positive."""
+    rounds, rate = 4, Fraction(15, 56)
+    least = finite_opt(StateSpace(SPACE.graph, (rounds, rounds)), rate, rounds, "types").expected
+    chance = [float(rate * share) for share in TWO.share]
+    hindsight = 0.0
+    for hits in product([0, 1], repeat=2 * rounds):
+        arrived = np.flatnonzero(hits)
+        path = ArrivalPath(rounds, arrived // 2, arrived % 2)
+        probability = np.prod([chance[i % 2] if hit else 1 - chance[i % 2] for i, hit in enumerate(hits)])
+        hindsight += probability * hindsight_waiting(SPACE.graph, path)
+    assert least - hindsight == pytest.approx(0.0395444, abs=1e-7)
 
 
 @pytest.mark.parametrize("process", PROCESSES)

@@ -128,6 +128,18 @@ def test_sustains_a_load_that_greedy_does_not():
     assert each["staggered", 3200] < each["mc-sf", 3200] / 20
 
 
+@pytest.mark.parametrize(("prompt", "output"), [(0, 2), (1, 6), (1, 19), (0, 100), (50, 3)])
+def test_even_flow_is_unstable_under_greedy_admission(prompt, output):
+    """The linear recursion of docs/regret.md: every mode grows."""
+    assert np.abs(np.roots(np.arange(prompt + 1, prompt + output + 1))).min() > 1
+
+
+def test_types_too_rare_for_a_plan():
+    """Types that could start once in a million rounds get no starts of their own, and the message says so."""
+    with pytest.raises(InputError, match="no plan starts each of the 14 types"):
+        staggering_plan(Mix(256, [1] * 14, list(range(2, 16)), [10**8] + [1] * 13))
+
+
 def test_bad_plans_and_instances():
     """A plan beyond the capacity, and an instance the plan does not know, are refused."""
     with pytest.raises(InputError, match="tokens in its round"):

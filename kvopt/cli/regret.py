@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, exact, say
+from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, exact, say, terminable
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ def register(app: typer.Typer) -> None:
 
 
 def regret(
-    capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
-    types: Annotated[list[str], typer.Option("--type", help="PROMPT,OUTPUT,SHARE of a type; repeat for each.")],
+    capacity: Annotated[int | None, typer.Option(help="KV cache capacity in tokens.")] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", help="PROMPT,OUTPUT,SHARE of a type; repeat for each.")
+    ] = None,
+    trace: Annotated[str | None, typer.Option(help="Instance file whose requests are drawn from, with return.")] = None,
     load: Annotated[str | None, typer.Option(help="Load, a decimal or a ratio.")] = None,
     of: Annotated[str, typer.Option(help="Capacity that is a load of 1: effective or volume.")] = "effective",
     rate: Annotated[str | None, typer.Option(help="Requests per round, instead of a load.")] = None,
@@ -58,7 +61,7 @@ def regret(
     for path in (csv, figure):
         if path is not None:
             require_writable(path)
-    mix = parse_mix(capacity, types)
+    mix = choose_mix(capacity, types or [], trace)
     names = list(dict.fromkeys(name.strip() for name in policies.split(",")))
     studies: list[RegretStudy] = []
     capacities: list[Capacities] = []
@@ -117,36 +120,39 @@ def regret(
 
 def run(studies: list[RegretStudy], paths: int, line: ProgressLine) -> bool:
     """Run all paths, with progress; True if an interrupt ended that (what is finished stays)."""
-    import signal
     import time
 
-    def end(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
     begun = time.perf_counter()
-    previous = signal.signal(signal.SIGTERM, end)
     try:
-        for study in studies:
-            held = study.mix.capacity
+        with terminable():
+            for study in studies:
+                held = study.mix.capacity
 
-            def note(name: str, horizon: int, held: int = held) -> None:
-                line({"elapsed_s": time.perf_counter() - begun, "capacity": held, "table": f"{name} {horizon}"})
+                def note(name: str, horizon: int, held: int = held) -> None:
+                    line({"elapsed_s": time.perf_counter() - begun, "capacity": held, "table": f"{name} {horizon}"})
 
-            study.prepare(note)
-            while study.paths < paths:
-                study.add_path()
-                line({"elapsed_s": time.perf_counter() - begun, "capacity": held, "paths": study.paths})
+                study.prepare(note)
+                while study.paths < paths:
+                    study.add_path()
+                    line({"elapsed_s": time.perf_counter() - begun, "capacity": held, "paths": study.paths})
     except KeyboardInterrupt:
         return True
     finally:
-        signal.signal(signal.SIGTERM, previous)
         line.end()
     return False
 
 
-def parse_mix(capacity: int, types: list[str]) -> Mix:
-    """The mix of ``--type PROMPT,OUTPUT,SHARE`` options."""
+def choose_mix(capacity: int | None, types: list[str], trace: str | None) -> Mix:
+    """The mix of ``--type PROMPT,OUTPUT,SHARE`` options, or of a trace."""
+    from kvopt.io.formats import read
     from kvopt.regret.mix import Mix, positive_fraction
+
+    if (trace is None) == (not types):
+        raise InputError("give either --type PROMPT,OUTPUT,SHARE (once for each type) or --trace FILE")
+    if trace is not None:
+        return Mix.of_instance(read(trace), capacity)
+    if capacity is None:
+        raise InputError("--type needs --capacity")
 
     rows = []
     for text in types:

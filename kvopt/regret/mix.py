@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from kvopt.errors import InputError
-from kvopt.model import MAX_VALUE, IntArray
+from kvopt.model import MAX_VALUE, Instance, IntArray
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,28 @@ class Mix:
             raise InputError(f"{len(self.prompt)} prompts, {len(self.output)} outputs and {len(self.share)} shares")
         set_(self, "prompt", tuple(whole(s, f"type {k}: prompt", 0) for k, s in enumerate(self.prompt)))
         set_(self, "output", tuple(whole(o, f"type {k}: output", 1) for k, o in enumerate(self.output)))
+        seen: set[tuple[int, int]] = set()
         for k, (s, o) in enumerate(zip(self.prompt, self.output, strict=True)):
             if s + o > self.capacity:
                 raise InputError(f"type {k}: peak {s + o} exceeds the capacity {self.capacity}; it can never run")
-            if (s, o) in list(zip(self.prompt, self.output, strict=True))[:k]:
+            if (s, o) in seen:
                 raise InputError(f"type {k}: prompt {s} and output {o} are listed twice; add the shares")
+            seen.add((s, o))
         weights = [positive_fraction(f, f"type {k}: share") for k, f in enumerate(self.share)]
         total = sum(weights, Fraction(0))
         set_(self, "share", tuple(f / total for f in weights))
+
+    @classmethod
+    def of_instance(cls, instance: Instance, capacity: int | None = None) -> Mix:
+        """The lengths of an instance with the shares they have there: arrivals resampled from a trace.
+
+        >>> Mix.of_instance(Instance(5, [1, 1, 1], [1, 3, 3])).share
+        (Fraction(1, 3), Fraction(2, 3))
+        """
+        pairs, counts = np.unique(np.column_stack((instance.prompt, instance.output)), axis=0, return_counts=True)
+        prompt, output = (tuple(column) for column in pairs.T.tolist())
+        held = instance.capacity if capacity is None else capacity
+        return cls(held, prompt, output, tuple(Fraction(count) for count in counts.tolist()))
 
     def __len__(self) -> int:
         return len(self.output)

@@ -20,12 +20,14 @@ from kvopt.regret.effective_capacity import EffectiveCapacity, effective_capacit
 from kvopt.regret.mix import Mix
 from kvopt.regret.profiles import ProfileGraph, profile_graph
 
-#: Rounds in which an even plan repeats, and steps of the search for its rate.
-EVEN_PERIOD, EVEN_STEPS = 1_000, 2_000
+#: Least and most rounds in which an even plan repeats (in between, the rarest type starts `EVEN_STARTS` times), and
+#: steps of the search for its rate.
+EVEN_PERIODS, EVEN_STARTS, EVEN_STEPS = (1_000, 50_000), 20, 2_000
 #: Periods tried for packed plans, and the solver's effort for each (deterministic seconds).
 PACKED_PERIODS, PACKED_EFFORT = (10, 20, 30, 40), 0.1
-#: Capacity in mean peaks beyond which even plans are within a few per cent of the volume capacity anyway.
-PACKED_MOST_PEAKS = 200
+#: Capacity in mean peaks beyond which even plans are within a few per cent of the volume capacity anyway, and
+#: types beyond which CP-SAT finds nothing in that effort.
+PACKED_MOST_PEAKS, PACKED_MOST_TYPES = 200, 12
 #: Profiles up to which the circulation programme supplies the plan, and rounds tried for it.
 WALK_PROFILES, WALK_ROUNDS = 5_000, (5, 10, 20, 40, 80, 150)
 
@@ -96,6 +98,11 @@ def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
         preferred, because what is not reserved is free for bursts; or else the shortest plan above that rate,
         because a type waits up to a period for its turn.
 
+    Raises
+    ------
+    InputError
+        If no plan was found that starts every type: some are too rare to have starts of their own.
+
     Examples
     --------
     >>> mix = Mix(1024, [1, 1], [2, 6], [0.7, 0.3])
@@ -106,11 +113,16 @@ def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
         found = effective_capacity(mix, profile_graph(mix, WALK_PROFILES))
     except TooLargeError:
         plans = [even_plan(mix)]
-        if mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
+        if len(mix) <= PACKED_MOST_TYPES and mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
             plans += [packed_plan(mix, period) for period in PACKED_PERIODS]
     else:
         plans = [walk_plan(found, rounds) for rounds in WALK_ROUNDS]
     best = max(plans, key=lambda plan: plan.rate)
+    if best.rate == 0:
+        raise InputError(
+            f"no plan starts each of the {len(mix)} types of this mix at capacity {mix.capacity}; the rarest could "
+            f"start once in {float(1 / (mix.volume_capacity * min(mix.share))):,.0f} rounds at best"
+        )
     if rate is None or rate >= best.rate:
         return best
     half_way = (rate + best.rate) / 2
@@ -132,12 +144,14 @@ def even_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
     InputError
         If a given rate does not fit.
     """
-    times = np.arange(EVEN_PERIOD + 1)
+    rarest = mix.volume_capacity * min(mix.share)
+    period = min(max(EVEN_PERIODS[0], int(EVEN_STARTS / rarest)), EVEN_PERIODS[1])
+    times = np.arange(period + 1)
 
     def plan(at: Fraction) -> StartPlan:
         # Rounded up for a rate that must be sustained, down when the largest that fits is looked for.
-        number = [int(at * f * EVEN_PERIOD) if rate is None else -int(-at * f * EVEN_PERIOD // 1) for f in mix.share]
-        return StartPlan(mix, np.stack([np.diff(times * n // EVEN_PERIOD) for n in number], axis=1))
+        number = [int(at * f * period) if rate is None else -int(-at * f * period // 1) for f in mix.share]
+        return StartPlan(mix, np.stack([np.diff(times * n // period) for n in number], axis=1))
 
     if rate is not None:
         return plan(rate)
