@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PROMPTS = range(5)
 #: Grid of a full run: numbers of requests, and the largest capacity.
-REQUESTS, LARGEST_CAPACITY = range(2, 8), 16
+REQUESTS, LARGEST_CAPACITY = range(2, 8), 14
 #: Grid of a quick run.
 QUICK_REQUESTS, QUICK_LARGEST_CAPACITY = range(2, 6), 8
 #: Kinds of cell in the picture.
