@@ -62,29 +62,31 @@ class NestedWait(Policy):
 
     def decide(self, view: View) -> Decision:
         """A batch of the longest prefix of segments that are ready, or idleness."""
-        waiting = list(view.waiting)
-        before, inside = self.segments(view)
-        entries: list[list[VisibleRequest]] = [waiting, *before[1:]]
+        entries, inside = self.segments(view)
+        for limit, residents in zip(self.limits, inside, strict=True):
+            if not residents:
+                limit.skip()
         ready = 0
-        while ready < len(self.limits) and self.limits[ready].reached(len(entries[ready])):
+        while ready < len(self.limits) and len(entries[ready]) >= self.limits[ready].next:
             ready += 1
         admitting = ready > 0 or view.ended
         if view.ended or self.advancing:
             ready = len(self.limits)
-        chosen: list[VisibleRequest] = []
         start: list[VisibleRequest] = []
+        advance: list[VisibleRequest] = []
         for k in range(ready):
-            chosen += inside[k]
-            if k == 0 and admitting:
-                start = fitting(view, waiting[: self.take(0, bool(inside[0]))])
-            elif k > 0:
-                chosen += before[k][: self.take(k, bool(inside[k] or start or chosen))]
-        return Decision(start, advance=None if len(chosen) == len(view.running) else chosen, until=inf)
+            advance += inside[k]
+            if k > 0:
+                advance += entries[k][: self.limits[k].take()]
+            elif admitting:
+                start = fitting(view, entries[0][: self.limits[0].take()])
+        return Decision(start, advance=None if len(advance) == len(view.running) else advance, until=inf)
 
     def segments(self, view: View) -> tuple[list[list[VisibleRequest]], list[list[VisibleRequest]]]:
-        """Running requests that wait before each segment, and those inside; in the order of their starts."""
+        """Requests that wait before each segment, and those inside; in the order of arrivals and of starts."""
         before: list[list[VisibleRequest]] = [[] for _ in self.limits]
         inside: list[list[VisibleRequest]] = [[] for _ in self.limits]
+        before[0] += view.waiting
         for request in view.running:
             tokens = request.generated
             k = bisect_left(self.ends, tokens)
@@ -93,13 +95,6 @@ class NestedWait(Policy):
             else:
                 inside[k].append(request)
         return before, inside
-
-    def take(self, k: int, moving: bool) -> int:
-        """How many may enter segment k in this batch; batches that would be empty are passed over."""
-        number = self.limits[k].take()
-        while number == 0 and not moving:
-            number = self.limits[k].take()
-        return number
 
 
 class NestedWaitAdvancing(NestedWait):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from math import floor, inf
+from math import ceil, inf
 
 from kvopt.errors import InputError
 from kvopt.online.view import View, VisibleRequest
 
 
 class Threshold:
-    """A limit on requests per batch that is met on average: floor and ceiling in turn.
+    """A threshold n that is met on average: its floor and its ceiling in turn.
 
-    The k-th batch may take ``floor((k + 1) n) - floor(k n)`` requests. The pattern travels with the requests: stage s
-    of a batch gets the limit that its requests had when they entered, s batches before, so every stage meets the
-    limit on average and nobody who has entered is held back by a fraction. Any w batches in a row take at most
-    ``w n + 1`` requests, so a type never holds more than ``n A`` tokens and one request's peak (A its
-    token-iterations, docs/fluid.md).
+    For the k-th batch it is ``ceil((k + 1) n) - ceil(k n)``: so many requests must wait, and so many may start; at 0
+    the batch needs nobody new. The pattern travels with the requests: stage s of a batch gets the limit that its
+    requests had when they started, s batches before, so every stage meets the threshold on average and nobody who
+    has started is held back by a fraction. Any w batches in a row take less than ``w n + 1`` requests, so a type never
+    holds more than ``n A`` tokens and one request's peak (A its token-iterations, docs/fluid.md).
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class Threshold:
 
     Examples
     --------
-    >>> third = Threshold(2 / 3)
-    >>> [third.take() for _ in range(6)]
-    [0, 1, 1, 0, 1, 1]
+    >>> two_thirds = Threshold(2 / 3)
+    >>> [two_thirds.take() for _ in range(6)]
+    [1, 1, 0, 1, 1, 0]
     """
 
     def __init__(self, value: float) -> None:
@@ -35,15 +35,21 @@ class Threshold:
         self.value = value
         self.batches = 0
 
-    def reached(self, number: int) -> bool:
-        """Whether so many waiting requests are enough to begin a batch."""
-        return number >= self.value
+    @property
+    def next(self) -> int:
+        """The threshold of the next batch."""
+        return ceil((self.batches + 1) * self.value) - ceil(self.batches * self.value)
 
     def take(self) -> int:
-        """The limit of the next batch, which is thereby begun."""
-        before = floor(self.batches * self.value)
+        """The same, and the batch is begun."""
+        number = self.next
         self.batches += 1
-        return floor(self.batches * self.value) - before
+        return number
+
+    def skip(self) -> None:
+        """Pass over batches that need nobody new, when nobody is there for them."""
+        while self.next == 0:
+            self.batches += 1
 
 
 def fitting(view: View, requests: list[VisibleRequest]) -> list[VisibleRequest]:

@@ -71,13 +71,17 @@ class Wait(Policy):
         """One batch of the types in J, or idleness."""
         queues, residents = self.by_type(view.waiting), self.by_type(view.running)
         self.watch(view, queues.keys() | residents.keys())
-        chosen = [kind for kind in queues if self.limit(kind).reached(len(queues[kind]))]
-        chosen += [kind for kind in self.moved if kind in self.draining and kind not in chosen]
+        chosen = []
+        for kind in self.moved:
+            if kind not in residents:
+                self.limit(kind).skip()
+            if kind in self.draining or len(queues.get(kind, [])) >= self.limit(kind).next:
+                chosen.append(kind)
         if not chosen and not (self.advancing and residents):
             return Decision(advance=(), until=self.wake())
         wanted: list[VisibleRequest] = []
         for kind in chosen:
-            wanted += queues.get(kind, [])[: self.take(kind, kind in residents)]
+            wanted += queues.get(kind, [])[: self.limit(kind).take()]
         moving = list(residents) if self.advancing else chosen
         self.moved.update(dict.fromkeys(moving, view.time))
         advance = [request for kind in moving for request in residents.get(kind, [])]
@@ -101,13 +105,6 @@ class Wait(Policy):
                 raise InputError(f"policy {self.name!r}: no threshold for prompt {kind[0]} with output {kind[1]}")
             self.limits[kind] = Threshold(given[kind] if isinstance(given, Mapping) else given)
         return self.limits[kind]
-
-    def take(self, kind: Type, resident: bool) -> int:
-        """How many may start in this batch; batches that would be empty are passed over."""
-        number = self.limit(kind).take()
-        while number == 0 and not resident:
-            number = self.limit(kind).take()
-        return number
 
     def watch(self, view: View, present: Set[Type]) -> None:
         """Keep when each type last moved; begin to drain one that has stood still too long, or all at the end."""
