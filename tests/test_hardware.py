@@ -29,6 +29,7 @@ from kvopt.hardware import (
     find_model,
     read_config,
 )
+from kvopt.hardware.capacity import DATA_TYPES
 
 #: Parameters in the published checkpoints.
 PUBLISHED_PARAMETERS = {
@@ -218,8 +219,20 @@ def test_gemma_shares_embeddings_by_default(tmp_path):
         ({"hidden_size": "4096"}, "hidden_size"),
         ({"num_hidden_layers": 0}, "num_hidden_layers"),
         ({"model_type": "deepseek_v3"}, "layout of its own"),
+        (
+            {"model_type": "deepseek_v3", "kv_lora_rank": 512, "qk_rope_head_dim": 64, "num_hidden_layers": 61},
+            "multi-head latent attention .* 576 numbers .* --layers 61 --kv-heads 1 --head-size 288 --parameters",
+        ),
+        ({"model_type": "deepseek_v3", "kv_lora_rank": "512"}, "layout of its own"),
+        ({"model_type": "gemma3", "text_config": {"num_hidden_layers": 3}}, r"\$.text_config"),
+        ({"model_type": ["llama"]}, r"\$.model_type: \['llama'\]"),
+        ({"model_type": None}, r"\$: the key 'model_type' is missing"),
+        ({"hidden_size": None, "vocab_size": None}, r"\$: the keys 'hidden_size', 'vocab_size' are missing"),
+        ({"num_attention_heads": 30}, r"\$.head_dim: missing, and hidden_size 4096 is not a multiple"),
+        ({"num_key_value_heads": 5}, r"\$.num_key_value_heads: 5 .* 32"),
+        ({"num_key_value_heads": 64}, r"\$.num_key_value_heads: 64 .* 32"),
+        ({"head_dim": 0}, r"\$.head_dim: must be at least 1"),
     ],
-    ids=["missing", "text", "zero", "architecture"],
 )
 def test_bad_configs_are_refused(tmp_path, changes, message):
     """The error names file and key."""
@@ -227,6 +240,34 @@ def test_bad_configs_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message) as caught:
         read_config(path)
     assert path in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("quantised", "stated"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "int4"),
+        ({"quant_method": "awq", "bits": 8}, "int8"),
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({}, "quantised"),
+    ],
+)
+def test_quantised_weights_do_not_pass_for_16_bits(tmp_path, quantised, stated):
+    """``torch_dtype`` is that of the activations then; a method of unknown width must be told with --weights."""
+    path = config_file(tmp_path, quantization_config=quantised)
+    assert read_config(path)[1] == stated
+    if stated not in DATA_TYPES:
+        refused = kvopt("capacity", "--config", path).exception
+        assert isinstance(refused, InputError)
+        assert f"unknown data type '{stated}'; known: fp32" in str(refused)
+    assert kvopt("capacity", "--config", path, "--weights", "int4").exit_code == 0
+
+
+def test_explicit_nulls_are_absent_keys(tmp_path):
+    """Configs write null for what they do not use: then every head has keys and values of its own."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**LLAMA_3_8B, "num_key_value_heads": None, "head_dim": None}))
+    assert (read_config(path)[0].kv_heads, read_config(path)[0].head_size) == (32, 128)
 
 
 def test_config_that_is_not_json(tmp_path):
