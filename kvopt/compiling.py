@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
-
-from kvopt.monitor import Monitor
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -18,7 +16,17 @@ if TYPE_CHECKING:
 MESSAGE = "compiling kernels, once per installation; the clock stands still"
 
 
-def compiling_apart(monitor: Monitor) -> AbstractContextManager[None]:
+class Pausable(Protocol):
+    """What is told of compilation: a `kvopt.monitor.Monitor`, or whoever else wants to know."""
+
+    def pause(self, message: str) -> None:
+        """A compilation begins."""
+
+    def resume(self) -> None:
+        """It is over."""
+
+
+def compiling_apart(monitor: Pausable) -> AbstractContextManager[None]:
     """Within, compilation pauses the monitor's clock; costs nothing when all kernels come from Numba's cache.
 
     A solver's module must have been loaded before: without Numba by then there is nothing to compile.
@@ -27,7 +35,7 @@ def compiling_apart(monitor: Monitor) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _listening(monitor: Monitor) -> Iterator[None]:
+def _listening(monitor: Pausable) -> Iterator[None]:
     from numba.core import event
 
     class Compilation(event.Listener):

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from kvopt import Instance, write
 from kvopt.cli import app
+from kvopt.cli.console import ProgressLine
+from kvopt.cli.simulating import Announcer
 from kvopt.errors import InputError
 from kvopt.io.profile import read_profile
 
@@ -170,3 +172,13 @@ def test_profiles_are_fitted(tmp_path):
     path.write_text("prefill_tokens,decode_requests,kv_tokens,time_ms\n1,2,3,4\n")
     with pytest.raises(InputError, match="at least 4 samples"):
         read_profile(path)
+
+
+def test_compilation_is_announced_once(capsys):
+    """The first run ever compiles for some seconds; one line says so, and none with --quiet."""
+    for quiet in (False, True):
+        announcer = Announcer(ProgressLine(quiet))
+        for _ in range(2):
+            announcer.pause("compiling")
+            announcer.resume()
+    assert capsys.readouterr().err == "compiling\n"

@@ -77,6 +77,7 @@ def simulate(
     """Run policies on arriving requests; one line each, latencies and the like; Ctrl-C keeps what was measured."""
     import msgspec
 
+    from kvopt.compiling import compiling_apart
     from kvopt.io.files import write_bytes
     from kvopt.online import find_predictions
     from kvopt.online import simulate as run
@@ -105,7 +106,7 @@ def simulate(
         warn_of_overload(mix, subject.capacity, used, quiet)
     line = ProgressLine(quiet)
     results: list[SimulationResult] = []
-    with terminable():
+    with terminable(), compiling_apart(Announcer(line)):
         for _, chosen in policies:
             results.append(run(subject, chosen, used, predictions=predictions, seed=seed, on_progress=line))
             line.end()
@@ -128,6 +129,23 @@ def simulate(
         raise typer.Exit(130)
     if not all(result.finished for result in results):
         raise typer.Exit(1)
+
+
+class Announcer:
+    """Says once that kernels are being compiled, so that a first run does not seem to hang."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self.line = line
+        self.told = False
+
+    def pause(self, message: str) -> None:
+        """A compilation begins."""
+        if not self.told:
+            self.told = True
+            self.line({"message": message})
+
+    def resume(self) -> None:
+        """It is over."""
 
 
 def choose_clock(
