@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kvopt import Instance, Schedule, solve
 from kvopt.adversary import single_long
 from kvopt.adversary.curve import against, exponent, yardstick
-from kvopt.adversary.families import FAMILIES, LETTERS, Burst, LargePrompts, ShortestFirst, Stream
+from kvopt.adversary.families import FAMILIES, Burst, LargePrompts, ShortestFirst, Stream
 from kvopt.adversary.play import play, require_same
 from kvopt.errors import InputError, SolverError
 from kvopt.online import Policy, simulate
@@ -184,11 +184,6 @@ def test_bad_arguments(make, says):
     """Each bad argument is named, the latest when the adversary has to release."""
     with pytest.raises(InputError, match=says):
         make().respond(None)
-
-
-def test_letters_name_families():
-    """The letters of the notes lead to families."""
-    assert set(LETTERS.values()) <= set(FAMILIES)
 
 
 def test_yardstick_of_an_ordinary_instance():

@@ -143,11 +143,29 @@ def test_family_command(tmp_path):
     assert read(path).n == 33
 
 
-def test_family_command_refuses_foreign_options():
-    """An option of another family is not silently ignored."""
-    refused = run("burst", "--policy", "mc-sf", "--capacity", 16, "--copies", 3)
+@pytest.mark.parametrize(
+    ("name", "options", "n"),
+    [
+        ("stream", ("--delay", "1/5", "--long-output", 7), 129),
+        ("B", (), 129),
+        ("C", (), 9),
+        ("large-prompts", (), 9),
+        ("shortest-first", ("--copies", 2), 10),
+    ],
+)
+def test_families_take_their_options(name, options, n):
+    """Each family runs by its name or letter, with its own options."""
+    shown = run(name, "--policy", "svf", "--capacity", 16, *options)
+    assert shown.exit_code == 0
+    assert f"n={n}:" in shown.stdout
+
+
+@pytest.mark.parametrize("options", [("--delay", "2"), ("--delay", "x"), ("--long-output", 1)])
+def test_families_refuse_bad_options(options):
+    """Out of range: the option is named."""
+    refused = run("stream", "--policy", "svf", "--capacity", 16, *options)
     assert isinstance(refused.exception, InputError)
-    assert "copies" in str(refused.exception)
+    assert options[0][2:].replace("-", "_") in str(refused.exception).replace("-", "_")
 
 
 def test_search_command_writes_a_proof(tmp_path):

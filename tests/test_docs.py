@@ -162,7 +162,8 @@ def commands() -> dict[str, Any]:
     found = {}
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         nested = getattr(command, "commands", None)
-        found |= {f"kvopt {name}": command} if nested is None else {f"kvopt {name} {k}": c for k, c in nested.items()}
+        shown = {f"kvopt {name} {k}": c for k, c in (nested or {}).items() if not c.hidden}
+        found |= {f"kvopt {name}": command} if nested is None else shown
     return found
 
 
@@ -170,7 +171,7 @@ def synopses() -> dict[str, Row]:
     """The rows of the command table by command."""
     rows = {}
     for row in table(FORMATS, "command"):
-        name = re.match(r"kvopt (library )?\w+", quoted(row["command"])[0])
+        name = re.match(r"kvopt (library |adversary )?[\w-]+", quoted(row["command"])[0])
         assert name is not None
         rows[name.group()] = row
     return rows

@@ -87,7 +87,12 @@ def deterministic_value(game: Game, monitor: Monitor | None = None) -> GameValue
         width = below - above
         # Two different ratios of latencies are at least 1 / largest^2 apart.
         last = width * largest**2 < 1
-        ratio = simplest(above, below) if last else simplest(above + width / 4, below - width / 4)
+        if last:
+            ratio = simplest(above, below)
+        elif below > longest and 2 * above + 2 < below:
+            ratio = 2 * above + 2  # values are small, so bisection starts from below
+        else:
+            ratio = simplest(above + width / 4, below - width / 4)
         outcome = tree.outcome(ratio, above, below)
         if outcome is None:
             break

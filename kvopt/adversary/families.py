@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
@@ -61,8 +61,8 @@ class Stream:
     """
 
     capacity: int
-    delay: Fraction = field(default=Fraction(3, 10), kw_only=True)
-    long_output: int | None = field(default=None, kw_only=True)
+    delay: Fraction = Fraction(3, 10)
+    long_output: int | None = None
 
     def __post_init__(self) -> None:
         whole_number("capacity", self.capacity, 4, MAX_VALUE)
@@ -135,7 +135,7 @@ class ShortestFirst:
     """
 
     capacity: int
-    copies: int | None = field(default=None, kw_only=True)
+    copies: int | None = None
 
     def __post_init__(self) -> None:
         whole_number("capacity", self.capacity, 4, MAX_VALUE)
@@ -152,12 +152,10 @@ class ShortestFirst:
         return sorted(rows, reverse=True)
 
 
-#: Name -> adversary; its first parameter is the capacity, the others are options by keyword.
+#: Name -> adversary; its first parameter is the capacity, the others are options.
 FAMILIES: dict[str, Callable[..., Adversary]] = {
     "burst": Burst,
     "stream": Stream,
     "large-prompts": LargePrompts,
     "shortest-first": ShortestFirst,
 }
-#: Letters under which the literature part of the documentation lists them.
-LETTERS = {"A": "burst", "B": "stream", "C": "large-prompts"}

@@ -55,6 +55,8 @@ def play(adversary: Adversary, policy: Any, seed: int = 0) -> SimulationResult:
         If the policy does not complete all requests.
     SolverError
         If a policy did something else before a release once that release was in the instance.
+    KeyboardInterrupt
+        If the simulation was interrupted.
 
     Examples
     --------
@@ -69,6 +71,8 @@ def play(adversary: Adversary, policy: Any, seed: int = 0) -> SimulationResult:
         rows += more
         instance = Instance.from_rows(adversary.capacity, rows)
         before, run = run, simulate(instance, policy, seed=seed)
+        if run.stopped_by == "interrupted":
+            raise KeyboardInterrupt
         if run.stopped_by is not None:
             raise InputError(f"{run.policy} does not complete the requests released: {run.stopped_by}")
         if before is not None:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 PolicyName = Annotated[str, typer.Option(help="Online policy, with options as in alpha-greedy:alpha=0.2.")]
 
+Capacities = Annotated[str, typer.Option("--capacity", help="KV cache capacity, or several as in 64,256,1024.")]
+Released = Annotated[
+    str | None, typer.Option("--output", "-o", help="Instance file for what was released (last capacity).")
+]
+
+#: Letters of families without options, as they are listed in the literature notes.
+LETTERS = {"A": "burst", "C": "large-prompts"}
+
 commands = typer.Typer(
     help="Worst cases of online policies: games, families, search.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -234,44 +242,77 @@ def random_as_dict(found: RandomStart) -> dict[str, Any]:
     }
 
 
-def family(
+def plain_family(
     context: typer.Context,
     policy: PolicyName,
-    capacity: Annotated[str, typer.Option(help="KV cache capacity, or several as in 64,256,1024.")],
-    delay: Annotated[str | None, typer.Option(help="stream: part of the long run before it begins (0.3).")] = None,
-    long_output: Annotated[int | None, typer.Option(help="stream: output of the long request (capacity - 1).")] = None,
-    copies: Annotated[int | None, typer.Option(help="shortest-first: requests with a long prompt.")] = None,
+    capacity: Capacities,
     seed: Seed = 0,
     time_limit: TimeLimit = None,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Instance file for what was released (last capacity).")
-    ] = None,
+    output: Released = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a policy against the family and divide its total latency by the optimum of what was released."""
+    """Burst and large prompts: families without options."""
+    name = str(context.info_name)
+    run_family(LETTERS.get(name, name), {}, policy, capacity, seed, time_limit, output, json, quiet)
+
+
+def stream(
+    policy: PolicyName,
+    capacity: Capacities,
+    delay: Annotated[str, typer.Option(help="Part of the long request's run before the stream begins.")] = "0.3",
+    long_output: Annotated[int | None, typer.Option(help="Output of the long request (default: capacity - 1).")] = None,
+    seed: Seed = 0,
+    time_limit: TimeLimit = None,
+    output: Released = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A long request; once it runs, a full load of short ones in every round."""
+    options = {"delay": exact(delay, "--delay"), "long_output": long_output}
+    run_family("stream", options, policy, capacity, seed, time_limit, output, json, quiet)
+
+
+def shortest_first(
+    policy: PolicyName,
+    capacity: Capacities,
+    copies: Annotated[int | None, typer.Option(help="Requests with a long prompt (default: sqrt(capacity)/3).")] = None,
+    seed: Seed = 0,
+    time_limit: TimeLimit = None,
+    output: Released = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A backlog of mixed prompts that is bad for shortest-first."""
+    run_family("shortest-first", {"copies": copies}, policy, capacity, seed, time_limit, output, json, quiet)
+
+
+def run_family(
+    name: str,
+    options: dict[str, Any],
+    policy: str,
+    capacity: str,
+    seed: int,
+    time_limit_s: float | None,
+    output: str | None,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Run a policy against a family at each capacity and divide its total latency by the optimum."""
     from kvopt.adversary.curve import against, exponent
-    from kvopt.adversary.families import FAMILIES, LETTERS
+    from kvopt.adversary.families import FAMILIES
     from kvopt.bench.ranges import whole_numbers
     from kvopt.io.formats import write
-    from kvopt.options import check_options
     from kvopt.policies import find_policy
 
     check_output(output, json)
-    name = str(context.info_name)
-    make = FAMILIES[LETTERS.get(name, name)]
-    options: dict[str, Any] = {"long_output": long_output, "copies": copies}
-    options = {key: value for key, value in options.items() if value is not None}
-    if delay is not None:
-        options["delay"] = exact(delay, "--delay")
-    check_options(f"family {name!r}", make, options)
     chosen = find_policy(policy)
-    adversaries = [make(m, **options) for m in whole_numbers(capacity, "--capacity")]
+    adversaries = [FAMILIES[name](m, **options) for m in whole_numbers(capacity, "--capacity")]
     points: list[Point] = []
     interrupted = False
     try:
         for adversary in adversaries:
-            points.append(against(adversary, chosen, seed=seed, time_limit_s=time_limit))
+            points.append(against(adversary, chosen, seed=seed, time_limit_s=time_limit_s))
             if not json:
                 typer.echo(as_text(points[-1]))
     except KeyboardInterrupt:
@@ -440,13 +481,12 @@ def end(monitor: Monitor, *, found: bool) -> None:
         raise typer.Exit(1)
 
 
-#: The families of `kvopt.adversary.families` with a line of help, and the letters the literature notes use.
-for _name, _help in {
-    "burst": "A long request; when it has almost ended, many short ones at once.",
-    "stream": "A long request; once it runs, a full load of short ones in every round.",
-    "large-prompts": "Prompts of half the capacity: a long request, then a short one in every round.",
-    "shortest-first": "A backlog of mixed prompts that is bad for shortest-first.",
-}.items():
-    commands.command(_name, help=_help)(family)
-for _letter, _name in {"A": "burst", "B": "stream", "C": "large-prompts"}.items():
-    commands.command(_letter, hidden=True, help=f"The same as {_name}.")(family)
+commands.command("burst", help="A long request; when it has almost ended, many short ones at once.")(plain_family)
+commands.command("stream")(stream)
+commands.command(
+    "large-prompts", help="Prompts of half the capacity: a long request, then a short one in every round."
+)(plain_family)
+commands.command("shortest-first")(shortest_first)
+commands.command("A", hidden=True, help="The same as burst.")(plain_family)
+commands.command("B", hidden=True, help="The same as stream.")(stream)
+commands.command("C", hidden=True, help="The same as large-prompts.")(plain_family)
