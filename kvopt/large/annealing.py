@@ -28,8 +28,10 @@ WINDOW, COMMIT, REACH = 40, 2, 300
 HOT, COLD = 0.01, 0.001
 #: Requests fixed between two comparisons: at least so many, and more where that makes too many comparisons.
 STAGE, MOST_STAGES = 10, 1000
-#: Moves in a window before more rivals do more good, the most of them, and the most rivals.
+#: Moves in a window before more rivals do more good, the most of them (less in tiny windows), and the most rivals.
 GOOD_STEPS, MOST_STEPS, MOST_RIVALS = 2_000, 8_000, 64
+#: Moves for each pair of requests, at most.
+STEPS_PER_PAIR = 20
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,15 @@ class Annealer:
         self.moves, self.seconds = 0.0, 0.0
         # No more requests than this can ever run at once.
         self._room = int(np.searchsorted(np.cumsum(np.sort(instance.prompt + 1)), instance.capacity, "right")) + 1
+        self._most_steps = min(MOST_STEPS, STEPS_PER_PAIR * instance.n**2)
         # Fixing nothing loads the kernel, or compiles it, before the clock of `seconds` starts.
         order = np.arange(instance.n)
         kernels.anneal(*self._call(self._start(order), order, 0, 1, 0))
+
+    @property
+    def most_moves(self) -> int:
+        """Moves that one pass can make good use of."""
+        return MOST_RIVALS * self._most_steps * -(-self.instance.n // COMMIT)
 
     def run(self, starts: IntArray, moves: float, seed: int, deadline_s: float = float("inf")) -> None:
         """Anneal the start order of a schedule once and offer what comes out.
@@ -93,7 +101,7 @@ class Annealer:
         windows = -(-n // COMMIT)
         count = int(np.clip(moves / (windows * GOOD_STEPS), monitor.workers, max(MOST_RIVALS, monitor.workers)))
         count -= count % monitor.workers
-        planned = min(MOST_STEPS, moves / (windows * count))
+        planned = min(self._most_steps, moves / (windows * count))
         rivals = [self._start(order) for _ in range(count)]
         random = np.random.default_rng(seed)
         stage = max(STAGE, -(-n // MOST_STAGES))

@@ -182,6 +182,8 @@ def anneal(
                     x = np.random.randint(0, width)
                     far = done + width + np.random.randint(0, behind)
                     i, j, t = order[done + x], order[far], usual[far]
+                    if prompt[i] == prompt[j] and output[i] == output[j] and arrival[i] == arrival[j]:
+                        continue
                     try_away += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, t)
                     try_away -= regret(prompt[j], output[j], arrival[j], least[j], plain, timed, t)
                     if value[x] + try_away > bar:

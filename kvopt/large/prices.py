@@ -15,14 +15,14 @@ import numpy as np
 
 from kvopt.bounds import growth, volume
 from kvopt.bounds import prices as price_bounds
-from kvopt.large.annealing import MOST_RIVALS, MOST_STEPS, Annealer
+from kvopt.large.annealing import Annealer
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solving import Answer
 
 #: Moves of the first pass, how many times more each further one makes, and passes without a time limit.
-FIRST_MOVES, MORE, PASSES = 500_000, 4, 4
+FIRST_MOVES, MORE, PASSES = 500_000, 4, 3
 #: Part of the time left that the second pass gets, and the later ones.
 SECOND_SHARE, LATER_SHARE = 0.25, 0.9
 #: Largest passes in a row without a better schedule before the search ends.
@@ -44,9 +44,10 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     passes = 0
     if not (monitor.stopped or monitor.gap_reached):
         prices = price_bounds.memory_prices(instance, time_limit_s=limit)
-        bound = max(bound, growth.improved(instance, prices), key=lambda found: found.value)
+        bound = max(bound, growth.improved(instance, prices, time_limit_s=limit), key=lambda found: found.value)
         monitor.raise_bound(bound.value)
-        passes = anneal(instance, prices, monitor)
+        # Identical requests have but one order.
+        passes = anneal(instance, prices, monitor) if len(instance.types) > 1 else 0
     return Answer(
         lower_bound=bound.value,
         certificate=bound.certificate,
@@ -57,7 +58,6 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monitor) -> int:
     """Offer annealed schedules to the monitor; the number of passes finished."""
     annealer = Annealer(instance, prices, monitor)
-    largest = MOST_RIVALS * MOST_STEPS * instance.n / 2
     done = in_vain = 0
     while not (monitor.stopped or monitor.gap_reached) and in_vain < MOST_IN_VAIN:
         moves, deadline_s = float(FIRST_MOVES * MORE**done), float("inf")
@@ -74,7 +74,7 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
         before = monitor.incumbent
         annealer.run(monitor.best_starts, moves, seed(monitor, done), deadline_s)
         done += 1
-        in_vain = in_vain + 1 if moves >= largest and monitor.incumbent == before else 0
+        in_vain = in_vain + 1 if moves >= annealer.most_moves and monitor.incumbent == before else 0
         monitor.report(passes=done)
     return done
 
