@@ -106,7 +106,7 @@ def test_overload_is_announced():
         (["FILE", "--policy", "fcfs", "--capacity", "5"], "a capacity of its own"),
         (["FILE", "--policy", "fcfs", "--source", "csv"], "--source needs --capacity"),
         (["FILE", "--policy", "fcfs", "--rate", "-1"], "rate must be above 0"),
-        (["FILE", "--policy", "fcfs", "--seed", "-1"], "seed must be at least 0"),
+        (["FILE", "--policy", "fcfs", "--seed", "-1"], "seed must be an integer of at least 0"),
         (["FILE", "--policy", "fcfs", "--type", "1,1,1"], "leave out FILE"),
         (["--policy", "fcfs", "--type", "1,1,1"], "--type needs --capacity"),
         (["--policy", "fcfs", "--type", "1,1,nan", "--capacity", "9"], "rate nan"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvopt import Instance
-from kvopt.errors import InputError, PolicyError
+from kvopt.errors import ArgumentError, InputError, PolicyError
 from kvopt.hardware import IterationTime, PowerModel, find_iteration_time
 from kvopt.online import (
     Decision,
@@ -335,6 +335,15 @@ def test_steps_show_what_happens_between():
     assert run.result().finished
 
 
+def test_names_stand_for_objects():
+    """In a notebook texts are enough, and what comes back fits on a line."""
+    result = simulate(SMALL, "vllm-fcfs:watermark=0.2", predictions="none")
+    assert differences(result, simulate(SMALL, find_policy("vllm-fcfs:watermark=0.2"), predictions=Unknown())) == []
+    assert repr(result) == "<vllm-fcfs on 'instance': 3 of 3 requests, mean latency 6 rounds>"  # 4, 8, 6
+    with pytest.raises(ValueError, match="read-only"):
+        result.completion[0] = 0
+
+
 def test_interruption_keeps_what_there_is():
     """Ctrl-C in the middle gives a partial result that says so."""
 
@@ -394,8 +403,18 @@ def test_sources_and_clocks_must_go_together():
         simulate(traffic, find_policy("fcfs"))
     with pytest.raises(InputError, match="needs predicted outputs"):
         simulate(SMALL, find_policy("mc-sf"), predictions=Unknown())
-    with pytest.raises(InputError, match="no method decide"):
+    with pytest.raises(ArgumentError, match="policy must be an object with a method decide"):
         simulate(SMALL, object())
+    with pytest.raises(ArgumentError, match="policy must be an object with a method decide"):
+        simulate(SMALL, Scripted)
+    with pytest.raises(ArgumentError, match="clock must be Rounds"):
+        simulate(traffic, find_policy("fcfs"), TIME)
+    with pytest.raises(ArgumentError, match="source must be an Instance or Traffic"):
+        simulate("small.json", find_policy("fcfs"))
+    with pytest.raises(ArgumentError, match="predictions must be"):
+        simulate(SMALL, find_policy("fcfs"), predictions=1.5)
+    with pytest.raises(ArgumentError, match="seed must be an integer"):
+        simulate(SMALL, find_policy("fcfs"), seed=0.5)
     with pytest.raises(InputError, match="request 1: arrival nan"):
         Traffic(10, [1, 1], [1, 1], [0.0, float("nan")])
     with pytest.raises(InputError, match="request 0: arrival -1"):

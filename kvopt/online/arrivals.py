@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kvopt.arguments import whole_number
 from kvopt.errors import InputError
 from kvopt.fluid.mix import Mix
 from kvopt.model import MAX_REQUESTS, Instance, IntArray
@@ -183,11 +184,8 @@ def types_of(mix: Mix) -> list[list[float]]:
 
 def generator(seed: int, n: int) -> np.random.Generator:
     """The random numbers of a stream of n requests or rounds; raises InputError if an argument is out of range."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"the seed must be an integer of at least 0, got {seed!r}")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= MAX_REQUESTS:
-        raise InputError(f"the length of a stream must be an integer within 1..{MAX_REQUESTS}, got {n!r}")
-    return np.random.Generator(np.random.PCG64(int(seed)))
+    whole_number("length of a stream", n, 1, MAX_REQUESTS)
+    return np.random.Generator(np.random.PCG64(whole_number("seed", seed, 0)))
 
 
 def check_rate(rate: float) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from kvopt.errors import InputError, PolicyError
+from kvopt.arguments import whole_number
+from kvopt.errors import ArgumentError, InputError, PolicyError
 from kvopt.model import Instance
 from kvopt.online import kernels
 from kvopt.online.clock import Clock, Rounds, Seconds
 from kvopt.online.policy import Policy, Rule, volume
-from kvopt.online.predictions import Exact, Predicted, Predictions
+from kvopt.online.predictions import Exact, Predicted, Predictions, find_predictions
 from kvopt.online.result import SimulationResult
 from kvopt.online.traffic import Traffic
 from kvopt.online.view import Decision, Named, View, VisibleRequest
@@ -41,7 +42,7 @@ def simulate(
     policy: Any,
     clock: Clock | None = None,
     *,
-    predictions: Predictions | None = None,
+    predictions: Predictions | str | None = None,
     seed: int = 0,
     compiled: bool = True,
     on_progress: Progress | None = None,
@@ -52,12 +53,12 @@ def simulate(
     ----------
     source : Instance or Traffic
         Requests with arrival rounds (clock `Rounds`) or arrival times (clock `Seconds`).
-    policy : Policy, or any object with a method ``decide(view)``
-        See `kvopt.online`.
+    policy : Policy, any object with a method ``decide(view)``, or str
+        See `kvopt.online`; a text such as ``"alpha-greedy:alpha=0.25"`` names one of `kvopt.policies.POLICIES`.
     clock : Rounds or Seconds, optional
         Default `Rounds`.
-    predictions : Predictions, optional
-        What the policy is told about outputs; default `Exact`.
+    predictions : Predictions or str, optional
+        What the policy is told about outputs, as an object or as a text such as ``"over:1.5"``; default `Exact`.
     seed : int
         Seed of predictions and of the policy's random choices, >= 0.
     compiled : bool
@@ -73,20 +74,24 @@ def simulate(
     Raises
     ------
     InputError
-        If source and clock do not go together, or the policy needs predictions and there are none.
+        If an argument is of the wrong kind, source and clock do not go together, or the policy needs predictions and
+        there are none.
     PolicyError
         If the policy does what it must not; the message names policy, round or second, and request.
 
     Examples
     --------
-    >>> from kvopt.policies.mc_sf import McSf
     >>> instance = Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3])
-    >>> simulate(instance, McSf()).total_latency
-    13
+    >>> simulate(instance, "mc-sf").total_latency, simulate(instance, "mc-sf", predictions="over:2").total_latency
+    (13, 14)
     """
-    if seed < 0:
-        raise InputError(f"the seed must be at least 0, got {seed}")
-    run = Simulation(source, policy, clock or Rounds(), predictions or Exact(), seed)
+    if isinstance(policy, str):
+        from kvopt.policies import find_policy
+
+        policy = find_policy(policy)
+    if isinstance(predictions, str):
+        predictions = find_predictions(predictions)
+    run = Simulation(source, policy, Rounds() if clock is None else clock, predictions or Exact(), seed)
     rule = policy.rule(source.capacity) if compiled and is_its_rule(policy) else None
     if rule is None:
         run.prepare_view()
@@ -141,8 +146,15 @@ class Simulation:
     def __init__(
         self, source: Instance | Traffic, policy: Any, clock: Clock, predictions: Predictions, seed: int
     ) -> None:
-        if not callable(getattr(policy, "decide", None)):
-            raise InputError(f"{policy!r} is no policy: it has no method decide(view)")
+        if not isinstance(source, Instance | Traffic):
+            raise ArgumentError("source", "must be an Instance or Traffic", source)
+        if not callable(getattr(policy, "decide", None)) or isinstance(policy, type):
+            raise ArgumentError("policy", "must be an object with a method decide(view)", policy)
+        if not isinstance(clock, Rounds | Seconds):
+            raise ArgumentError("clock", "must be Rounds() or Seconds(...)", clock)
+        if not callable(getattr(predictions, "predict", None)):
+            raise ArgumentError("predictions", "must be Exact(), Over(...) or the like", predictions)
+        seed = whole_number("seed", seed, 0)
         self.source, self.policy, self.clock, self.predictions, self.seed = source, policy, clock, predictions, seed
         self.name = str(getattr(policy, "name", "") or type(policy).__name__)
         limits = np.zeros(4, np.int64)
@@ -429,11 +441,11 @@ class Simulation:
             source=self.source,
             policy=self.name,
             clock="rounds" if rounds else "seconds",
-            arrival=state.arrival,
-            start=state.start,
-            first_token=state.first,
-            completion=state.completion,
-            evictions=state.evictions,
+            arrival=kept(state.arrival),
+            start=kept(state.start),
+            first_token=kept(state.first),
+            completion=kept(state.completion),
+            evictions=kept(state.evictions),
             stopped_by=self.stopped_by,
             consecutive=not self.paused and not counts[kernels.EVICTIONS],
             iterations=int(counts[kernels.ITERATIONS]),
@@ -448,3 +460,10 @@ class Simulation:
             seed=self.seed,
             settings=settings,
         )
+
+
+def kept(column: Any) -> Any:
+    """A read-only copy: the simulation may go on."""
+    column = column.copy()
+    column.setflags(write=False)
+    return column

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PERCENTILES = (50, 90, 95, 99)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SimulationResult:
     """One run of a policy; times are rounds or seconds, NaN where a request did not get so far.
 
@@ -74,6 +74,12 @@ class SimulationResult:
     overhead: float
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        mean = statistics(self.latency)
+        latency = "" if mean is None else f", mean latency {mean['mean']:.6g} {self.clock}"
+        state = "" if self.stopped_by is None else f", {self.stopped_by}"
+        return f"<{self.policy} on {self.source.name!r}: {self.done:,} of {self.n:,} requests{latency}{state}>"
 
     @property
     def n(self) -> int:
