@@ -36,10 +36,8 @@ POLICIES = {"mc-sf": mc_sf, "svf": svf}
 
 #: Exhaustive grid: numbers of requests, and the largest capacity.
 EXHAUSTED_REQUESTS, EXHAUSTED_CAPACITY = range(3, 7), 8
-#: Annealing: numbers of requests, steps, first and last temperature, largest capacity.
-SEARCHED_REQUESTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 10, 12), 2_000, 0.05, 0.002, 30
-#: Seeds of the annealing up to so many requests; beyond, one.
-RESTARTS, RESTARTED_REQUESTS = 3, 8
+#: Annealing: numbers of requests, seeds, steps, first and last temperature, largest capacity.
+SEARCHED_REQUESTS, RESTARTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 10, 12), 4, 2_000, 0.05, 0.002, 30
 #: Grid of limits for equal requests: prompts, largest output; capacities up to twice the volume.
 LIMIT_PROMPTS, LARGEST_OUTPUT, QUICK_LARGEST_OUTPUT = (0, 1, 2, 4, 8), 20, 5
 #: Sizes of the families: outputs of equal requests and their number; outputs of the long requests and pairs.
@@ -68,7 +66,7 @@ def cells(seed: int, quick: bool) -> list[Row]:
         for policy in POLICIES
         for factor in (1, 2)
         for n in searched
-        for restart in range(RESTARTS if n <= RESTARTED_REQUESTS else 1)
+        for restart in range(1 if quick else RESTARTS)
     ]
     everything += [
         {"method": "equal requests", "policy": "mc-sf", "output": o, "requests": n}
