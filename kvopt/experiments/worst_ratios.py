@@ -37,7 +37,7 @@ POLICIES = {"mc-sf": mc_sf, "svf": svf}
 #: Exhaustive grid: numbers of requests, and the largest capacity.
 EXHAUSTED_REQUESTS, EXHAUSTED_CAPACITY = range(3, 7), 8
 #: Annealing: numbers of requests, seeds, steps, first and last temperature, largest capacity.
-SEARCHED_REQUESTS, RESTARTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 10, 12), 4, 2_000, 0.05, 0.002, 30
+SEARCHED_REQUESTS, RESTARTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 10), 3, 2_000, 0.05, 0.002, 30
 #: Grid of limits for equal requests: prompts, largest output; capacities up to twice the volume.
 LIMIT_PROMPTS, LARGEST_OUTPUT, QUICK_LARGEST_OUTPUT = (0, 1, 2, 4, 8), 20, 5
 #: Sizes of the families: outputs of equal requests and their number; outputs of the long requests and pairs.
