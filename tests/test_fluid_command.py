@@ -158,3 +158,14 @@ def test_picture_of_stable_loads(tmp_path: Path, capsys, monkeypatch) -> None:
     assert code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in err
+
+
+def test_examples_of_the_page_run(tmp_path: Path, capsys, monkeypatch) -> None:
+    """What a reader copies from docs/fluid.md works."""
+    page = (Path(__file__).parent.parent / "docs/fluid.md").read_text(encoding="utf-8")
+    lines = [line.split()[2:] for line in page.splitlines() if line.startswith("kvopt fluid ")]
+    assert len(lines) == 2
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        assert kvopt(capsys, monkeypatch, *line)[0] == 0
+    assert (tmp_path / "region.png").exists()

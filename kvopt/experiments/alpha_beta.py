@@ -72,10 +72,10 @@ def draw(rows: Sequence[Row]) -> Figure:
         ax.set_ylabel("mean latency in s")
         ax.set_ylim(bottom=0)
         if rate == RATES[0]:
-            if here:
-                ax.legend(fontsize="x-small", loc="upper left")
-            published = [PUBLISHED_REQUESTS] * len(PUBLISHED)
-            ax.plot(published, list(PUBLISHED.values()), "x", color="black", markersize=9, markeredgewidth=2, zorder=9)
+            at = [PUBLISHED_REQUESTS] * len(PUBLISHED)
+            mark = {"linestyle": "", "marker": "x", "color": "black", "markersize": 9, "markeredgewidth": 2}
+            ax.plot(at, list(PUBLISHED.values()), label="published means of fcfs and mc-sf", zorder=9, **mark)
+            ax.legend(fontsize="x-small", loc="upper left")
     return figure
 
 
