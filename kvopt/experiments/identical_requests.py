@@ -27,6 +27,12 @@ PROMPTS, OUTPUTS, REQUESTS = (0, 1, 3), range(1, 7), 48
 QUICK_PROMPTS, QUICK_OUTPUTS, QUICK_REQUESTS = (0, 1), range(1, 5), 24
 #: Values of n that a recurrence must explain beyond its own period before it counts.
 EVIDENCE = 10
+#: Lines of the picture: column, words, how it goes from one capacity to the next.
+LINES_DRAWN = (
+    ("volume_rate", "M / vol", "default"),
+    ("rate", "best possible", "steps-post"),
+    ("mc_sf_rate", "MC-SF", "steps-post"),
+)
 #: Rounds of the optimal pattern that go into the table.
 SHOWN_ROUNDS = 30
 
@@ -272,11 +278,9 @@ def draw(rows: Sequence[Row]) -> Figure:
     for (i, j), ax in np.ndenumerate(panels):
         here = [row for row in rows if row["prompt"] == prompts[i] and row["output"] == outputs[j]]
         x = [float(Fraction(row["volume_rate"])) for row in here]
-        steps = {"drawstyle": "steps-post", "linewidth": 1.5}
-        for key, name, style in zip(
-            ("volume_rate", "rate", "mc_sf_rate"), ("M / vol", "best possible", "MC-SF"), line_styles(), strict=False
-        ):
-            ax.plot(x, [float(Fraction(row[key])) for row in here], label=name, **steps | style)
+        for (key, name, steps), style in zip(LINES_DRAWN, line_styles(), strict=False):
+            rates = [float(Fraction(row[key])) for row in here]
+            ax.plot(x, rates, label=name, drawstyle=steps, linewidth=1.5, **style)
         known = [row for row in here if row["period_requests"] is not None]
         ax.plot(
             [float(Fraction(row["volume_rate"])) for row in known],
