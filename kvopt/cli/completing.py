@@ -39,3 +39,17 @@ def policy_names(incomplete: str) -> list[str]:
     from kvopt.policies import POLICIES
 
     return starting(list(POLICIES), incomplete)
+
+
+def experiment_names(incomplete: str) -> list[str]:
+    """Names of ``kvopt experiment``."""
+    from kvopt.experiments import EXPERIMENTS
+
+    return starting(list(EXPERIMENTS), incomplete)
+
+
+def time_names(incomplete: str) -> list[str]:
+    """Iteration times of ``kvopt fluid``."""
+    from kvopt.hardware import ITERATION_TIMES
+
+    return starting(list(ITERATION_TIMES), incomplete)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kvopt.cli.completing import experiment_names
 from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, say
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kvopt.cli.completing import time_names
 from kvopt.cli.console import Json, Quiet, exact, say
 from kvopt.errors import InputError
 
@@ -24,7 +25,9 @@ def fluid(
         list[str] | None, typer.Option("--type", help="PROMPT,OUTPUT,RATE (requests per second); repeat for each type.")
     ] = None,
     types_file: Annotated[str | None, typer.Option(help="The same from a file, .csv or .json.")] = None,
-    time: Annotated[str | None, typer.Option(help="Iteration time: llama-2-7b-a100, ... Or own figures:")] = None,
+    time: Annotated[
+        str | None, typer.Option(autocompletion=time_names, help="Iteration time: llama-2-7b-a100, ... Or own figures:")
+    ] = None,
     fixed_ms: Annotated[float | None, typer.Option(help="milliseconds of an empty iteration (d0),")] = None,
     token_ms: Annotated[float | None, typer.Option(help="per token held (d0 + d1 * tokens held);")] = None,
     prefill_ms: Annotated[float | None, typer.Option(help="or per prompt token,")] = None,
