@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from kvopt.cli import app
+from kvopt.cli import app, main
 from kvopt.errors import InputError
 from kvopt.io.files import read_bytes, write_bytes
 from kvopt.io.formats import (
@@ -233,6 +233,23 @@ def test_command_ends_with_code_2_and_no_traceback(defect):
     assert done.stdout == ""
     assert str(path) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["solve", "--solver", "mc-sf"], ["bound", "--method", "volume"], ["verify"]])
+def test_names_have_no_power_over_the_terminal(tmp_path, capsys, monkeypatch, arguments):
+    """A downloaded file may be called anything, escape sequences included."""
+    path = tmp_path / "evil.json"
+    write(Instance(5, [1], [1], name="a\x1b[31mb\rc"), path)
+    result = tmp_path / "\x1b[2J.json"
+    monkeypatch.setattr(sys, "argv", ["kvopt", arguments[0], str(path), *arguments[1:]])
+    if arguments == ["verify"]:
+        sys.argv.append(str(result))
+    with contextlib.suppress(SystemExit):
+        main()
+    shown = "".join(capsys.readouterr())
+    assert "\\x1b[" in shown
+    assert "\x1b" not in shown
+    assert "\r" not in shown
 
 
 # ---------------------------------------------------------------- round trips

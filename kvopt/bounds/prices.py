@@ -20,8 +20,8 @@ from kvopt.model import Certificate, Instance, IntArray, exact_sum
 DENOMINATOR = 2**20
 #: Largest denominator of fluid prices, whose drops from round to round (1/volume) are tiny.
 FLUID_DENOMINATOR = 2**40
-#: Starts evaluated per second where prices are not convex, measured at the slowest.
-STARTS_PER_S = 2.5e8
+#: Starts evaluated per second where prices are not convex, measured at the slowest; rounds given a fluid price.
+STARTS_PER_S, ROUNDS_PER_S = 2.5e8, 1e7
 #: Later rounds have price zero: a matter of memory, and of time to check for prices that are not convex.
 MAX_ROUNDS = 2**24
 #: The checker refuses prices on more rounds than this unless they are convex.
@@ -50,8 +50,8 @@ class MemoryPrices:
 def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPrices:
     """Prices that nearly maximise the bound: ascent from the fluid prices, or these where the instance is large.
 
-    With arrivals, fluid prices are not convex; where not even one evaluation of them fits into the budget, there
-    are none, and the bound is the sum of the outputs.
+    Where not even one evaluation of fluid prices fits into the budget (with arrivals they are not convex), there are
+    none, and the bound is the sum of the outputs.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPri
         prices = ascend(instance.types, instance.capacity, rounds, time_limit_s)
         if prices is not None:
             return rounded(instance, prices)
-    if instance.has_arrivals and len(instance.types) * rounds > STARTS_PER_S * time_limit_s:
+    starts = len(instance.types) * rounds if instance.has_arrivals else 0
+    if rounds > ROUNDS_PER_S * time_limit_s or starts > STARTS_PER_S * time_limit_s:
         return MemoryPrices(np.zeros(0, dtype=np.int64), 1)
     return fluid(instance)
 

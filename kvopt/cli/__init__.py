@@ -28,6 +28,7 @@ from kvopt.cli import (
     solving,
     versioning,
 )
+from kvopt.cli.console import say
 from kvopt.errors import ArgumentError, KvoptError
 
 #: Exit codes (docs/formats.md).
@@ -92,10 +93,10 @@ def main() -> None:
     try:
         app()
     except ArgumentError as error:
-        print(f"kvopt: {option(error.argument)} {error.rule}", file=sys.stderr)
+        say(f"kvopt: {option(error.argument)} {error.rule}")
         sys.exit(EXIT_BAD_INPUT)
     except KvoptError as error:
-        print(f"kvopt: {error}", file=sys.stderr)
+        say(f"kvopt: {error}")
         sys.exit(EXIT_BAD_INPUT)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # Typer's own ending of an interrupted command is silent

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, TimeLimit, check_output, say
+from kvopt.cli.console import Json, Quiet, TimeLimit, check_output, say, visible
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def bound(
     if not quiet:
         average = found.value / instance.n
         typer.echo(
-            f"{instance.name}: no schedule has a total latency below {found.value:,} "
+            f"{visible(instance.name)}: no schedule has a total latency below {found.value:,} "
             f"(average {average:.4f} rounds), certificate: {found.certificate.kind}"
         )
     if output is not None:

@@ -27,7 +27,16 @@ Workers = Annotated[int, typer.Option(help="Threads to use.")]
 def say(message: str, quiet: bool = False) -> None:
     """A message for people: standard error, so that standard output stays clean for scripts."""
     if not quiet:
-        print(message, file=sys.stderr)
+        print(visible(message), file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Text from a file without power over the terminal: control characters are shown as escapes.
+
+    >>> visible("a\\x1b[31m\\nb")
+    'a\\\\x1b[31m\\nb'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def check_output(path: str | None, json: bool) -> None:

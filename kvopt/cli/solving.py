@@ -36,8 +36,9 @@ def describe(result: Result) -> str:
     """A result in two or three lines."""
     if result.schedule is None:
         return f"{result.solver}: {result.status}, lower bound {result.lower_bound}"
+    instance = result.instance
     lines = [
-        f"{result.instance.name}: {result.instance.n} requests, capacity {result.instance.capacity:,}",
+        f"{instance.name}: {instance.n:,} request{'s' * (instance.n > 1)}, capacity {instance.capacity:,}",
         f"{result.solver}: {result.status}, total latency {result.total_latency:,}, "
         f"average {float(result.schedule.average_latency):.4f} rounds",
     ]
