@@ -28,6 +28,7 @@ from kvopt.online import (
     simulate,
 )
 from kvopt.online.engine import is_its_rule
+from kvopt.online.predictions import Predicted
 from kvopt.policies import find_policy
 from kvopt.policies.backlog import list_schedule
 from kvopt.verify import schedule_violations
@@ -333,6 +334,26 @@ def test_steps_show_what_happens_between():
         memory.append(run.view.memory)
     assert memory == [3, 4, 8, 4, 5, 0, 0]
     assert run.result().finished
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        ([4, 9, 1], "point of request 1 is 9, not within 1..8"),
+        ([0, 4, 1], "point of request 0 is 0"),
+        ([4, 4], "one for each of the 3 requests"),
+        ([4.5, 4.0, 1.0], "must be integers"),
+    ],
+)
+def test_predictions_of_ones_own_are_checked(point, message):
+    """A length that could never run would keep its request waiting for ever."""
+
+    class Own:
+        def predict(self, output, longest, seed):
+            return Predicted(np.array(point), None, None)
+
+    with pytest.raises(InputError, match=message):
+        simulate(SMALL, "mc-sf", predictions=Own())
 
 
 def test_names_stand_for_objects():

@@ -173,7 +173,7 @@ class Simulation:
                 raise InputError("the clock of rounds needs an Instance, whose arrivals are rounds")
             arrival = source.arrival.astype(np.float64)
             cost = np.array([1.0, 0.0, 0.0, 0.0])
-        self.predicted: Predicted = predictions.predict(source.output, source.capacity - source.prompt, seed)
+        self.predicted = checked(predictions.predict(source.output, source.capacity - source.prompt, seed), source)
         if self.predicted.point is None and getattr(policy, "needs_prediction", False):
             raise InputError(f"policy {self.name!r} needs predicted outputs, which these predictions do not give")
         self.state = kernels.new_state(source.prompt, source.output, arrival, limits, cost)
@@ -460,6 +460,24 @@ class Simulation:
             seed=self.seed,
             settings=settings,
         )
+
+
+def checked(predicted: Predicted, source: Instance | Traffic) -> Predicted:
+    """Predictions that are lengths which can run; a request taken to be longer would never be started."""
+    longest = source.capacity - source.prompt
+    for name in ("point", "low", "high"):
+        values = getattr(predicted, name)
+        if values is None:
+            continue
+        if np.shape(values) != (source.n,) or np.asarray(values).dtype.kind not in "iu":
+            raise InputError(f"predictions: {name} must be integers, one for each of the {source.n} requests")
+        bad = np.flatnonzero((values < 1) | (values > longest))
+        if len(bad):
+            i = int(bad[0])
+            raise InputError(
+                f"predictions: {name} of request {i} is {values[i]}, not within 1..{longest[i]} (capacity - prompt)"
+            )
+    return predicted
 
 
 def kept(column: Any) -> Any:
