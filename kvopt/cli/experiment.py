@@ -19,8 +19,9 @@ def experiment(
     name: Annotated[
         str,
         typer.Argument(
+            autocompletion=experiment_names,
             help="prediction-error, load-sweep, alpha-beta, energy, wait; with the exact engine: "
-            "smallest-counterexamples, identical-requests, worst-ratios, published-models."
+            "smallest-counterexamples, identical-requests, worst-ratios, published-models.",
         ),
     ],
     seed: Seed = 0,
