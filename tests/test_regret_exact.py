@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +59,27 @@ def test_effective_capacity_by_hand(mix, rate):
     """Rates that can be worked out on paper (the last one is a computed value)."""
     found = effective_capacity(mix)
     assert (found.lower, found.upper) == (rate, rate)
+
+
+def quoted_capacities():
+    """The rows of the table of effective capacities in docs/regret.md."""
+    page = (Path(__file__).parent.parent / "docs/regret.md").read_text()
+    return re.findall(
+        r"^\| (\d+) \| ([(),\d ]+) \| ([\d., ]+) \| ([\d,]+) \| ([\d/]+) \| ([\d.]+) % \|$", page, re.MULTILINE
+    )
+
+
+def test_table_of_the_page():
+    """Every figure that docs/regret.md quotes as proved."""
+    rows = quoted_capacities()
+    assert len(rows) == 9
+    for capacity, types, shares, profiles, rate, part in rows:
+        pairs = [(int(s), int(o)) for s, o in re.findall(r"\((\d+),(\d+)\)", types)]
+        mix = Mix(int(capacity), [s for s, _ in pairs], [o for _, o in pairs], shares.split(", "))
+        found = effective_capacity(mix)
+        assert (found.lower, found.upper) == (Fraction(rate), Fraction(rate))
+        assert len(found.graph) == int(profiles.replace(",", ""))
+        assert f"{100 * float(found.volume_share):.2f}" == part
 
 
 def test_plan_of_the_lower_bound_is_a_schedule():
@@ -167,6 +190,10 @@ def test_impossible_paths():
         draw_path(TWO, Fraction(2), 10, 0, 0, "types")
     with pytest.raises(UnknownNameError, match="bernoulli"):
         draw_path(TWO, Fraction(1, 2), 10, 0, 0, "weekly")
+    with pytest.raises(InputError, match="the rate must be a positive number, got nan"):
+        draw_path(TWO, float("nan"), 10, 0, 0)
+    with pytest.raises(InputError, match="the rate must be a positive number, got -1"):
+        draw_path(TWO, -1, 10, 0, 0)
     with pytest.raises(InputError, match="at least 1 round"):
         draw_path(TWO, Fraction(1, 2), 0, 0, 0)
 

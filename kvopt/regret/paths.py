@@ -9,7 +9,7 @@ import numpy as np
 
 from kvopt.errors import InputError, UnknownNameError
 from kvopt.model import Instance, IntArray
-from kvopt.regret.mix import Mix
+from kvopt.regret.mix import Mix, positive_fraction
 
 #: ``bernoulli``: a request or none in each round; ``types``: each type by itself a request or none; ``poisson``:
 #: a Poisson number of requests.
@@ -103,7 +103,8 @@ def draw_path(mix: Mix, rate: Fraction, rounds: int, seed: int, index: int, proc
 
 
 def check_process(mix: Mix, rate: Fraction, process: str) -> None:
-    """Raise UnknownNameError or InputError unless the process can produce this rate."""
+    """Raise UnknownNameError or InputError unless the rate is a positive number that the process can produce."""
+    rate = positive_fraction(rate, "the rate")
     if process not in PROCESSES:
         raise UnknownNameError("arrival process", process, list(PROCESSES))
     if process == "bernoulli" and rate > 1:

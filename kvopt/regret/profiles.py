@@ -18,8 +18,8 @@ from kvopt.regret.mix import Mix
 
 NodeArray = npt.NDArray[np.int32]
 
-#: Most profiles `profile_graph` lists.
-MAX_PROFILES = 50_000
+#: Most profiles `profile_graph` lists, and most entries of all of them together.
+MAX_PROFILES, MAX_ENTRIES = 50_000, 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +70,14 @@ def profile_graph(mix: Mix, most: int = MAX_PROFILES) -> ProfileGraph:
     starts: list[list[int]] = []
     advances: list[int] = []
 
+    entries = 0
+
     def number(profile: tuple[int, ...]) -> int:
+        nonlocal entries
         if profile not in known:
-            if len(known) == most:
-                raise TooLargeError(f"more than {most:,} running configurations at capacity {mix.capacity}")
+            entries += len(profile)
+            if len(known) == most or entries > MAX_ENTRIES:
+                raise TooLargeError(f"more than {len(known):,} running configurations at capacity {mix.capacity}")
             known[profile] = len(known)
             queue.append(profile)
         return known[profile]

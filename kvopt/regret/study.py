@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,16 @@ class RegretRow:
     capped: float
 
 
+class PathRecord(NamedTuple):
+    """What one path gave, by horizon (and policy)."""
+
+    requests: IntArray
+    least: IntArray
+    #: Shape (policies, horizons), like `capped`.
+    waiting: IntArray
+    capped: npt.NDArray[np.bool_]
+
+
 class RegretStudy:
     """Runs policies on common random paths and collects waiting and regret.
 
@@ -123,7 +133,7 @@ class RegretStudy:
             if name not in known:
                 raise UnknownNameError("policy", name, known)
         check_process(mix, rate, process)
-        self.mix, self.rate, self.process, self.baseline = mix, rate, process, baseline
+        self.mix, self.rate, self.process, self.baseline = mix, Fraction(rate), process, baseline
         self.seed = whole(seed, "the seed", 0)
         self.policies = tuple(dict.fromkeys(policies))
         self.horizons = tuple(sorted({whole(h, "a horizon", 1) for h in horizons}))
@@ -140,10 +150,7 @@ class RegretStudy:
                     f"tables for these horizons take {size / 1e9:.1f} GB; {TABLE_BYTES / 1e9:g} at most"
                 )
         self._tables: dict[tuple[str, int], TablePolicy] = {}
-        self._waiting: list[npt.NDArray[np.int64]] = []
-        self._least: list[IntArray] = []
-        self._requests: list[list[int]] = []
-        self._capped: list[npt.NDArray[np.bool_]] = []
+        self._finished: list[PathRecord] = []
 
     @cached_property
     def plan(self) -> StartPlan:
@@ -153,13 +160,13 @@ class RegretStudy:
     @property
     def paths(self) -> int:
         """Paths finished so far."""
-        return len(self._waiting)
+        return len(self._finished)
 
     def prepare(self, on_table: Callable[[str, int], None] = lambda name, horizon: None) -> None:
         """Compute the tables of the reference policies; `on_table` hears which one is next."""
-        if "staggered" in self.policies and "plan" not in self.__dict__:
+        if "staggered" in self.policies and self.paths == 0:
             on_table("staggered", self.horizons[-1])
-            _ = self.plan
+            _ = self.plan  # kept from here on
         for name in self.policies:
             for horizon in self.horizons:
                 if name in REFERENCES and (name, horizon) not in self._tables:
@@ -199,10 +206,8 @@ class RegretStudy:
                 f"path {self.paths}: {self.policies[p]} waits {waiting[p, h]} rounds until {self.horizons[h]}, "
                 f"less than the {self.baseline} baseline {least[h]}"
             )
-        self._waiting.append(waiting)
-        self._least.append(least)
-        self._requests.append([len(cut.arrival) for cut in cuts])
-        self._capped.append(capped)
+        requests = np.array([len(cut.arrival) for cut in cuts], np.int64)
+        self._finished.append(PathRecord(requests, least, waiting, capped))
 
     def _baseline(self, path: ArrivalPath, cuts: Sequence[ArrivalPath]) -> IntArray:
         if self.baseline == "exact":
@@ -226,25 +231,25 @@ class RegretStudy:
 
     def waiting(self, policy: str) -> IntArray:
         """Total waiting of a policy, shape (paths, horizons)."""
-        return np.array(self._waiting, np.int64).reshape(self.paths, len(self.policies), -1)[
-            :, self.policies.index(policy)
-        ]
+        p = self.policies.index(policy)
+        return np.array([done.waiting[p] for done in self._finished], np.int64).reshape(-1, len(self.horizons))
 
     def regret(self, policy: str) -> IntArray:
         """Its regret on each path, shape (paths, horizons)."""
-        return self.waiting(policy) - np.array(self._least, np.int64).reshape(self.paths, -1)
+        least = np.array([done.least for done in self._finished], np.int64).reshape(-1, len(self.horizons))
+        return self.waiting(policy) - least
 
     def rows(self) -> list[RegretRow]:
         """Means and intervals, policy by policy; InputError without any finished path."""
         if self.paths == 0:
             raise InputError("no path has been finished")
-        requests = np.array(self._requests, np.float64)
-        capped = np.array(self._capped)
+        requests = np.array([done.requests for done in self._finished], np.float64)
+        capped = np.array([done.capped for done in self._finished])
         rows = []
         for p, policy in enumerate(self.policies):
             waiting, regret = self.waiting(policy), self.regret(policy)
             for h, horizon in enumerate(self.horizons):
-                mean, n = regret[:, h].mean(), max(requests[:, h].mean(), 1e-300)
+                mean, n = regret[:, h].mean(), requests[:, h].mean() or 1.0  # without requests there is no regret
                 # The error of a ratio of means is that of the residuals, to first order.
                 residual = regret[:, h] - mean / n * requests[:, h]
                 rows.append(
