@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kvopt import Instance
 from kvopt.errors import InputError
+from kvopt.fluid import Mix, check_wait
 from kvopt.hardware import find_iteration_time
 from kvopt.online import Exact, Rounds, Seconds, Simulation, Traffic, Unknown, simulate
 from kvopt.policies import find_policy
@@ -187,3 +188,17 @@ def test_policies_by_name() -> None:
         find_policy("nested-wait:thresholds=10/x,ends=20")
     with pytest.raises(InputError, match="threshold must be a number"):
         find_policy("wait:thresholds=1/2")
+
+
+def test_a_full_batch_in_the_simulator_is_that_of_the_fluid_model() -> None:
+    """Saturated WAIT, prompt apart: period, memory and throughput of a batch are the figures of `check_wait`."""
+    mix = Mix.from_rows([(512, 20, 3.0), (100, 7, 2.0)])
+    fluid = check_wait(mix, CALIBRATED, [3, 2])
+    requests = 400
+    prompt, output = np.repeat([512, 100], requests // 2), np.repeat([20, 7], requests // 2)
+    traffic = Traffic(122_752, prompt, output, np.zeros(requests))
+    policy = Wait({(512, 20): 3, (100, 7): 2})
+    result = simulate(traffic, policy, Seconds(CALIBRATED, separate_prefill=True))
+    steps = np.diff(np.unique(result.completion))
+    assert steps[30:50] == pytest.approx(np.full(20, fluid.iteration_s))
+    assert result.peak_memory == fluid.memory
