@@ -40,7 +40,9 @@ def simulate(
     token_budget: Annotated[
         int | None, typer.Option(help="Seconds: tokens of an iteration (chunked prefill); 0 for whole prompts.")
     ] = None,
-    max_running: Annotated[int, typer.Option(help="Seconds: most requests running at a time.")] = 256,
+    max_running: Annotated[
+        int | None, typer.Option(help="Seconds: most requests running at a time (default 256).")
+    ] = None,
     separate_prefill: Annotated[
         bool, typer.Option("--separate-prefill", help="Seconds: the prompt's iteration yields no token.")
     ] = False,
@@ -62,8 +64,10 @@ def simulate(
     rate: Annotated[
         float | None, typer.Option(help="Draw lengths from FILE anew, Poisson arrivals at this rate.")
     ] = None,
-    requests: Annotated[int, typer.Option(help="Seconds: requests of a drawn stream.")] = 5000,
-    rounds: Annotated[int, typer.Option(help="Rounds: rounds with arrivals of a drawn stream.")] = 1000,
+    requests: Annotated[int | None, typer.Option(help="Seconds: requests of a drawn stream (default 5000).")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds: rounds with arrivals of a drawn stream (default 1000).")
+    ] = None,
     capacity: Annotated[int | None, typer.Option(help="KV cache capacity, for --type and --source.")] = None,
     busy_w: Annotated[float | None, typer.Option(help="Energy model: watts at full use (A100-SXM: 400),")] = None,
     idle_w: Annotated[float | None, typer.Option(help="and when idle.")] = None,
@@ -89,8 +93,31 @@ def simulate(
     policies = [(text, find_policy(text)) for text in policy]
     predictions = find_predictions(prediction)
     power = choose_power(busy_w, idle_w, clock)
+    if clock not in ("rounds", "seconds"):
+        raise InputError(f"--clock: expected rounds or seconds, got {clock!r}")
     used = choose_clock(clock, iteration_time, token_budget, max_running, separate_prefill)
-    stream = {"rate": rate, "requests": requests, "rounds": rounds, "seed": seed}
+    drawn, in_seconds = bool(types) or rate is not None, clock == "seconds"
+    refuse_unused(
+        {
+            "--requests": (requests, drawn and in_seconds, "a stream drawn in seconds"),
+            "--rounds": (rounds, drawn and not in_seconds, "a stream drawn in rounds"),
+            "--seconds-per-round": (seconds_per_round, in_seconds and not drawn and not source, "an instance file"),
+            "--limit": (limit, source is not None, "--source"),
+            "--prompt-column": (prompt_column, source is not None, "--source"),
+            "--output-column": (output_column, source is not None, "--source"),
+            "--arrival-column": (arrival_column, source is not None, "--source"),
+            "--iteration-time": (iteration_time, in_seconds, "--clock seconds"),
+            "--token-budget": (token_budget, in_seconds, "--clock seconds"),
+            "--max-running": (max_running, in_seconds, "--clock seconds"),
+            "--separate-prefill": (separate_prefill or None, in_seconds, "--clock seconds"),
+        }
+    )
+    stream = {
+        "rate": rate,
+        "requests": 5000 if requests is None else requests,
+        "rounds": 1000 if rounds is None else rounds,
+        "seed": seed,
+    }
     columns = {"prompt_column": prompt_column, "output_column": output_column, "arrival_column": arrival_column}
     read = {"source": source, "limit": limit, **columns}
     mix: Mix | None
@@ -148,24 +175,27 @@ class Announcer:
         """It is over."""
 
 
+def refuse_unused(options: dict[str, tuple[Any, bool, str]]) -> None:
+    """An option that would change nothing is a mistake: option -> value, whether it is used, what it goes with."""
+    for option, (value, used, goes_with) in options.items():
+        if value is not None and not used:
+            raise InputError(f"{option} goes with {goes_with}")
+
+
 def choose_clock(
-    name: str, iteration_time: str | None, token_budget: int | None, max_running: int, separate_prefill: bool
+    name: str, iteration_time: str | None, token_budget: int | None, max_running: int | None, separate_prefill: bool
 ) -> Clock:
     """The clock of the options."""
     from kvopt.io.profile import choose_iteration_time
     from kvopt.online import Rounds, Seconds
 
     if name == "rounds":
-        if iteration_time is not None or token_budget is not None or separate_prefill:
-            raise InputError("--iteration-time, --token-budget and --separate-prefill go with --clock seconds")
         return Rounds()
-    if name != "seconds":
-        raise InputError(f"--clock: expected rounds or seconds, got {name!r}")
     if iteration_time is None:
         raise InputError("--clock seconds needs --iteration-time, a preset such as llama-2-7b-a100 or a CSV file")
     model = choose_iteration_time(iteration_time)
     budget = model.token_budget if token_budget is None else token_budget or None
-    return Seconds(model, budget, max_running, separate_prefill)
+    return Seconds(model, budget, 256 if max_running is None else max_running, separate_prefill)
 
 
 def choose_power(busy_w: float | None, idle_w: float | None, clock: str) -> PowerModel | None:
