@@ -125,7 +125,7 @@ def test_numpy_numbers_are_numbers():
         (["solve", "FILE", "--workers", "0"], "--workers must be an integer within 1..1000"),
         (["bound", "FILE", "--time-limit", "nan"], "--time-limit must be a number above 0"),
         (["generate", "types", "--seed", "-1"], "--seed must be an integer of at least 0"),
-        (["capacity", "--model", "Llama-2-7B", "--gpus", "0"], "--gpus must be an integer of at least 1"),
+        (["capacity", "--model", "Llama-2-7B", "--gpus", "0"], "--gpus must be an integer within 1..1000000"),
         (["capacity", "--model", "Llama-2-7B", "--fraction", "0"], "--fraction must be above 0 and at most 1"),
         (["capacity", "--model", "Llama-2-7B", "--block", "0"], "--block must be an integer of at least 1"),
         (["capacity", "--model", "Llama-2-7B", "--reserve-mb", "-1"], "--reserve-mb must be at least 0"),

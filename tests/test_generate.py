@@ -196,6 +196,9 @@ def test_staggering_lesson():
         ("counterexample", {"number": 10}, "within 1..9"),
         ("teaching", {"number": 0}, "within 1..7"),
         ("teaching", {"seed": 1}, "takes no seed"),
+        ("types", {"requests": 10**20}, "requests must be an integer within 0..10000000"),
+        ("model2", {"rounds": 10**9}, "rounds must be an integer within"),
+        ("adversarial-sf", {"capacity": 2**31}, "capacity must be an integer within 0..2147483647"),
         ("types", {"seed": -1}, "seed must be an integer of at least 0"),
     ],
 )

@@ -18,9 +18,11 @@ import numpy as np
 from kvopt import __version__
 from kvopt.arguments import whole_number
 from kvopt.errors import InputError, UnknownNameError
-from kvopt.model import Instance
+from kvopt.model import MAX_REQUESTS, MAX_VALUE, Instance
 from kvopt.options import check_options
 
+#: Parameters that count requests, or rounds with requests.
+COUNTS = ("requests", "types", "rounds", "copies")
 #: family -> "module:function"; a function whose first parameter is `random` is seeded.
 FAMILIES: dict[str, str] = {
     "types": "kvopt.generate.synthetic:types",
@@ -89,8 +91,9 @@ def generate(family: str, *, seed: int | None = None, name: str | None = None, *
     options = {key: p.default for key, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY} | parameters
     used = {key: value for key, value in options.items() if value is not None}
     for key, value in used.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(f"family {family!r}: {key} must be an integer of at least 0, got {value!r}")
+        most = MAX_REQUESTS if key in COUNTS else MAX_VALUE
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise InputError(f"family {family!r}: {key} must be an integer within 0..{most}, got {value!r}")
     meta: dict[str, Any] = {"family": family, "parameters": used}
     if "random" in signature.parameters:
         meta["seed"] = 0 if seed is None else seed

@@ -17,6 +17,8 @@ from kvopt.hardware.gpus import GPUS, Gpu
 from kvopt.hardware.models import MODELS, Model
 from kvopt.model import MAX_VALUE
 
+#: More GPUs than anybody has.
+MOST_GPUS = 1_000_000
 #: Bytes per number. Scales and zero points of quantised weights are not counted.
 DATA_TYPES: dict[str, Fraction] = {
     "fp32": Fraction(4),
@@ -86,7 +88,7 @@ class KvCache:
             raise UnknownNameError("way of counting weights", self.count, ["all", "layers"])
         if not 0 < self.fraction <= 1:
             raise ArgumentError("fraction", "must be above 0 and at most 1", float(self.fraction))
-        whole_number("gpus", self.gpus, 1)
+        whole_number("gpus", self.gpus, 1, MOST_GPUS)
         whole_number("block", self.block, 1)
         whole_number("reserve_bytes", self.reserve_bytes, 0)
         if self.count == "layers" and self.model.layer_parameters is None:
