@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from strategies import instances
 
 from kvopt import Instance
+from kvopt.bench.large import bound_table, large_suite
 from kvopt.bounds import prices as price_bounds
 from kvopt.errors import InputError
 from kvopt.generate import generate
@@ -148,7 +151,7 @@ def test_staggered_is_feasible(prompt: int, output: int, capacity: int) -> None:
 def test_horizon_of_ten_million_rounds() -> None:
     """Requests that nearly fill the memory run one after the other; time and memory follow requests, not rounds."""
     random = np.random.default_rng(0)
-    result = solved(Instance(70_000, np.full(11_000, 69_000), random.integers(900, 1001, 11_000)), 5.0)
+    result = solved(Instance(70_000, np.full(11_000, 69_000), random.integers(900, 1001, 11_000)), 1.0)
     assert result.schedule.makespan > 10**7
     assert result.gap < 0.01
 
@@ -192,6 +195,27 @@ def test_real_arrivals_are_bounded_too() -> None:
     instance = Instance(16_492, random.integers(10, 3000, n), random.integers(10, 500, n), random.integers(0, 3000, n))
     result = solved(instance, 2.0)
     assert result.lower_bound <= result.total_latency <= solve(instance, "fcfs").total_latency
+
+
+def test_bench_suite(tmp_path: Path) -> None:
+    """One command gives the table: backlogs and arrivals of the user's trace, ratios to the certified bound."""
+    trace = tmp_path / "trace.csv"
+    rows = [f"2023-11-16 18:17:0{i}.9799600,{100 * i},{10 + 40 * (i % 3)}" for i in range(10)]
+    trace.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]))
+    cases = large_suite(str(trace)).cases
+    assert [(case.group, case.instance.n) for case in cases] == [
+        *[("backlog", 10)] * 3,
+        ("backlog", 10_000),
+        *[("arrivals", 10)] * 3,
+    ]
+    assert len({case.instance.name for case in cases}) == len(cases)
+    known = {"digest": "d", "instance": "i", "requests": 10, "capacity": 5, "outcome": "finished"}
+    records = [
+        SimpleNamespace(**known, solver="prices", total_latency=105, lower_bound=100, verdict="PROVED"),
+        SimpleNamespace(**known, solver="svf", total_latency=120, lower_bound=None, verdict="FEASIBLE"),
+        SimpleNamespace(**known, solver="mc-sf", total_latency=None, lower_bound=110, verdict="FEASIBLE"),
+    ]
+    assert bound_table(records).rows == [("i", "10", "5", "100", "5.00 %", "20.00 %", "-")]
 
 
 def test_results_are_json() -> None:

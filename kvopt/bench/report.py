@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kvopt.bench.cell import Record
+from kvopt.bench.large import LARGE, bound_table
 from kvopt.bench.log import csv_bytes
 from kvopt.bench.parquet import parquet_bytes
 from kvopt.bench.summary import (
@@ -110,6 +111,8 @@ def percent(value: float | None) -> str:
 def tables_of(suite: str, records: Sequence[Record]) -> list[Table]:
     """The tables of a benchmark; speed-ups are those of the solver that was named first."""
     tables = [solver_table(suite, summarise(records))]
+    if suite == LARGE:
+        tables.insert(0, bound_table(records))
     comparisons = speed_ups(records, records[0].solver)
     return [*tables, speed_table(suite, comparisons)] if comparisons else tables
 

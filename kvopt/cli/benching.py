@@ -22,14 +22,22 @@ def bench(
     suite: Annotated[
         str,
         typer.Argument(
-            help="speed; a family of the library (types, different, model1, ...); files; or generated instances, "
-            "such as types:requests=20,types=2,seed=0-9."
+            help="speed; large; a family of the library (types, different, model1, ...); files; or generated "
+            "instances, such as types:requests=20,types=2,seed=0-9."
         ),
     ],
     solvers: Annotated[
-        str, typer.Option(help="Names; speed-ups are those of the first.", autocompletion=solver_names)
-    ] = "dp,cp-sat,highs,scip",
+        str | None,
+        typer.Option(
+            help="Names; speed-ups are those of the first. [default: dp,cp-sat,highs,scip; for large "
+            "prices,svf,mc-sf,fcfs]",
+            autocompletion=solver_names,
+        ),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the solvers, such as 0,1 or 0-4.")] = "0",
+    trace: Annotated[
+        str | None, typer.Option(help="For large: a trace in the Azure format, or SOURCE:FILE; drawn if not given.")
+    ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds for each solve.")] = 60.0,
     memory_limit: Annotated[float, typer.Option(help="Gigabytes of resident memory for each cell.")] = 8.0,
     workers: Workers = 2,
@@ -45,6 +53,7 @@ def bench(
 
     import msgspec
 
+    from kvopt.bench.large import LARGE, large_suite
     from kvopt.bench.log import open_log
     from kvopt.bench.parquet import require_pyarrow
     from kvopt.bench.ranges import whole_numbers
@@ -52,10 +61,14 @@ def bench(
     from kvopt.bench.run import cells_of, run_cells
     from kvopt.bench.suite import folder_name, load_suite
     from kvopt.bench.summary import contradictions, speed_ups, summarise
+    from kvopt.errors import InputError
 
     if parquet:
         require_pyarrow()
-    chosen = load_suite(suite)
+    if trace is not None and suite != LARGE:
+        raise InputError(f"--trace is for the suite {LARGE}")
+    chosen = large_suite(trace) if suite == LARGE else load_suite(suite)
+    solvers = solvers or ("prices,svf,mc-sf,fcfs" if suite == LARGE else "dp,cp-sat,highs,scip")
     names = list(dict.fromkeys(name.strip() for name in solvers.split(",")))
     cells = cells_of(
         chosen,
