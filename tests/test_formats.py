@@ -457,3 +457,22 @@ def test_missing_file_is_an_input_error(tmp_path):
     """One message with the path, no traceback."""
     with pytest.raises(InputError, match=r"none\.json: cannot be read"):
         read_bytes(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "streams", "message"),
+    [
+        (["solve", "-", "--solver", "brute-force"], "<&-", "kvopt: -: cannot be read (standard input is closed)"),
+        (["generate", "types"], ">&-", "kvopt: -: cannot be written (standard output is closed)"),
+        (["generate", "types"], "> /dev/full", "kvopt: standard output: No space left on device"),
+        (["schema", "result", "--json"], "> /dev/full", "kvopt: standard output: No space left on device"),
+    ],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_broken_standard_streams_are_told(arguments, streams, message):
+    """Scripts close streams and disks fill up: a line and exit code 2, no traceback."""
+    command = f"exec {sys.executable} -m kvopt {' '.join(arguments)} {streams}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr

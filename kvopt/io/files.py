@@ -23,6 +23,8 @@ def read_bytes(path: str | Path) -> bytes:
     """
     path_like(path)
     if str(path) == "-":
+        if sys.stdin is None:
+            raise InputError("-: cannot be read (standard input is closed)")
         return sys.stdin.buffer.read()
     try:
         data = Path(path).read_bytes()
@@ -41,6 +43,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """
     path_like(path)
     if str(path) == "-":
+        if sys.stdout is None:
+            raise InputError("-: cannot be written (standard output is closed)")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
