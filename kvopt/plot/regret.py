@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from kvopt.errors import InputError
-from kvopt.plot.canvas import axes, line_styles
+from kvopt.plot.canvas import axes, legend_below, line_styles
 
 if TYPE_CHECKING:
     from kvopt.regret.study import RegretRow
+
+#: One more than there are line styles, so that no two of many policies look alike.
+MARKERS = "os^DvPX"
 
 
 def regret_curves(rows: Sequence[RegretRow], ax: Axes | None = None, *, per_request: bool = False) -> Axes:
@@ -49,7 +53,7 @@ def regret_curves(rows: Sequence[RegretRow], ax: Axes | None = None, *, per_requ
         ax.plot([least[0], last], [least[1], least[1] * last / least[0]], color="0.6", linestyle=":", label="slope 1")
     ax.set_xlabel("rounds with arrivals")
     ax.set_ylabel("regret per request in rounds" if per_request else "regret in rounds")
-    ax.legend(fontsize="small")
+    legend_below(ax)
     return ax
 
 
@@ -77,7 +81,7 @@ def scaling_curves(rows: Sequence[RegretRow], ax: Axes | None = None) -> Axes:
     draw_lines(chosen, lambda row: (row.capacity, row.waiting, row.waiting_ci), ax)
     ax.set_xlabel("capacity in tokens (arrival rates in proportion)")
     ax.set_ylabel(f"total waiting in rounds, {longest:,} rounds of arrivals")
-    ax.legend(fontsize="small")
+    legend_below(ax)
     return ax
 
 
@@ -88,7 +92,8 @@ def draw_lines(
     firsts, last = [], 0.0
     ax.set_xscale("log")
     ax.set_yscale("log", nonpositive="clip")
-    for policy, style in zip(dict.fromkeys(row.policy for row in rows), line_styles(), strict=False):
+    policies = dict.fromkeys(row.policy for row in rows)
+    for policy, style, marker in zip(policies, line_styles(), cycle(MARKERS), strict=False):
         points = [value(row) for row in rows if row.policy == policy]
         points = [point for point in points if point[1] > 0]
         if not points:
@@ -96,7 +101,7 @@ def draw_lines(
         x, mean, width = (list(column) for column in zip(*points, strict=True))
         low = [min(w, 0.99 * m) for m, w in zip(mean, width, strict=True)]
         high = [w if w < float("inf") else 0.0 for w in width]
-        ax.errorbar(x, mean, yerr=[low, high], capsize=2.5, marker="o", markersize=3.5, label=policy, **style)
+        ax.errorbar(x, mean, yerr=[low, high], capsize=2.5, marker=marker, markersize=5.5, label=policy, **style)
         firsts.append((x[0], mean[0]))
         last = max(last, x[-1])
     if not firsts:
