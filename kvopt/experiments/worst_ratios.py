@@ -23,7 +23,6 @@ from kvopt.experiments.smallest_counterexamples import (
     common_prompt,
     mc_sf,
     optimal_schedule,
-    spaced,
     svf,
 )
 from kvopt.generate import generate
@@ -33,6 +32,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POLICIES = {"mc-sf": mc_sf, "svf": svf}
+#: (policy, least M over the largest peak) -> words.
+KINDS = {
+    ("mc-sf", 1): "MC-SF, one prompt",
+    ("mc-sf", 2): "MC-SF, one prompt, M ≥ 2 max peak",
+    ("svf", 1): "SVF",
+    ("svf", 2): "SVF, M ≥ 2 max peak",
+}
 
 #: Exhaustive grid: numbers of requests, and the largest capacity.
 EXHAUSTED_REQUESTS, EXHAUSTED_CAPACITY = range(3, 7), 8
@@ -42,13 +48,13 @@ SEARCHED_REQUESTS, RESTARTS, STEPS, HOT, COLD, LARGEST_CAPACITY = (4, 5, 6, 8, 1
 LIMIT_PROMPTS, LARGEST_OUTPUT, QUICK_LARGEST_OUTPUT = (0, 1, 2, 4, 8), 20, 5
 #: Sizes of the families: outputs of equal requests and their number; outputs of the long requests and pairs.
 EQUAL_OUTPUTS, EQUAL_REQUESTS = (3, 5, 7, 9), (10, 20, 40, 80, 160)
-PAIR_OUTPUTS, PAIRS = (3, 4, 5, 6, 8), (2, 4, 8, 16, 32)
+PAIR_OUTPUTS, PAIRS = (3, 4, 5, 6, 8), (2, 3, 4, 5, 8, 16, 32)
 
 
 def cells(seed: int, quick: bool) -> list[Row]:
     """Exhaustive cells, annealing for both policies, then the families; all but the annealing without randomness."""
     exhausted, searched, steps = (range(3, 5), (4, 6), 200) if quick else (EXHAUSTED_REQUESTS, SEARCHED_REQUESTS, STEPS)
-    sizes = 3 if quick else 5
+    sizes = 3 if quick else None
     everything: list[Row] = [
         {"method": "exhaustive", "policy": "mc-sf", "least_capacity_over_peak": factor, "requests": n}
         for factor in (1, 2)
@@ -226,14 +232,27 @@ def limits(cell: Row) -> Row:
 def described(policy: str, instance: Instance) -> Row:
     """The instance, both values and their ratio."""
     value, optimum = POLICIES[policy](instance), optimal_schedule(instance).total_latency
-    rows = zip(instance.prompt.tolist(), instance.output.tolist(), strict=True)
     return {
         "capacity": instance.capacity,
-        "lengths": spaced(f"{s}+{o}x{len(list(run))}" for (s, o), run in groupby(rows)),
+        "lengths": shortened(instance),
         "policy_value": value,
         "optimum": optimum,
         "ratio": value / optimum,
     }
+
+
+def shortened(instance: Instance) -> str:
+    """The requests in order, as prompt+output x count, a repetition once.
+
+    >>> shortened(Instance.from_rows(9, [(0, 3), (5, 1), (0, 3), (5, 1)])), shortened(identical(1, 2, 9, 4))
+    ('(0+3x1 5+1x1) x2', '1+2x4')
+    """
+    rows = zip(instance.prompt.tolist(), instance.output.tolist(), strict=True)
+    parts = [f"{s}+{o}x{len(list(run))}" for (s, o), run in groupby(rows)]
+    for size in range(1, len(parts) // 2 + 1):
+        if parts == parts[:size] * (len(parts) // size):
+            return f"({' '.join(parts[:size])}) x{len(parts) // size}"
+    return " ".join(parts)
 
 
 def draw(rows: Sequence[Row]) -> Figure:
@@ -242,35 +261,41 @@ def draw(rows: Sequence[Row]) -> Figure:
 
     figure = Picture(figsize=(10.0, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2).tolist()
-    kinds = [(policy, factor) for policy in POLICIES for factor in (1, 2)]
-    for (policy, factor), style in zip(kinds, LINES, strict=False):
-        here = [row for row in rows if row["policy"] == policy and row.get("least_capacity_over_peak") == factor]
-        best: dict[int, float] = {}
-        for row in here:
-            best[row["requests"]] = max(row["ratio"], best.get(row["requests"], 0.0))
-        name = f"{policy}, {'any M' if factor == 1 else 'M ≥ 2 max peak'}"
-        left.plot(sorted(best), [best[n] for n in sorted(best)], marker="o", markersize=4, label=name, **style)
+    for ((policy, factor), words), style in zip(KINDS.items(), LINES, strict=False):
+        best = largest(rows, policy, factor)
+        sizes = sorted(n for n in best if n <= max(EXHAUSTED_REQUESTS[-1], SEARCHED_REQUESTS[-1]))
+        left.plot(sizes, [best[n]["ratio"] for n in sizes], marker="o", markersize=4, label=words, **style)
     for row in family_ends(rows):
         here = [other for other in rows if (other["method"], other.get("output")) == (row["method"], row["output"])]
         style = LINES[0] if row["method"] == "equal requests" else LINES[2]
         right.plot([r["requests"] for r in here], [r["ratio"] for r in here], marker="o", markersize=3, **style)
         right.annotate(
-            f"o = {row['output']}, limit {float(Fraction(row['limit'])):.3g}",
+            f"o = {row['output']}, limit {row['limit']}",
             (row["requests"], row["ratio"]),
-            xytext=(5, -3),
+            xytext=(5, -3 if row["method"] == "alternating pairs" else 2 * row["output"] - 14),
             textcoords="offset points",
             fontsize="x-small",
         )
     left.set_title("largest found", loc="left", fontsize="medium")
     right.set_title("families: MC-SF, equal requests (black); SVF, pairs (orange)", loc="left", fontsize="medium")
     right.set_xscale("log")
-    right.set_xlim(right=right.get_xlim()[1] * 2.2)
+    right.set_xlim(right=right.get_xlim()[1] * 3)
     left.legend(fontsize="small", frameon=False)
     for ax in (left, right):
         ax.set_xlabel("requests")
         ax.set_ylabel("policy / optimum")
         ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def largest(rows: Sequence[Row], policy: str, factor: int) -> dict[int, Row]:
+    """The row with the largest ratio for each n, among those with M >= `factor` times the largest peak."""
+    best: dict[int, Row] = {}
+    for row in rows:
+        n, within = row.get("requests"), factor == 1 or row.get("least_capacity_over_peak") == factor
+        if row["policy"] == policy and within and n and (n not in best or row["ratio"] > best[n]["ratio"]):
+            best[n] = row
+    return best
 
 
 def family_ends(rows: Sequence[Row]) -> list[Row]:
@@ -282,15 +307,12 @@ def family_ends(rows: Sequence[Row]) -> list[Row]:
 def findings(rows: Sequence[Row]) -> list[str]:
     """The largest ratio of each kind and the largest member of each family."""
     found = []
-    for policy in POLICIES:
-        for factor, condition in ((1, "any M"), (2, "M >= 2 max peak")):
-            here = [row for row in rows if row["policy"] == policy and row.get("least_capacity_over_peak") == factor]
-            for n in sorted({row["requests"] for row in here}):
-                row = max((row for row in here if row["requests"] == n), key=lambda row: row["ratio"])
-                found.append(
-                    f"{policy} / optimum, {condition}, n = {n}: {row['policy_value']} / {row['optimum']} = "
-                    f"{row['ratio']:.4f} ({row['method']}; M = {row['capacity']}, prompt+output {row['lengths']})"
-                )
+    for (policy, factor), words in KINDS.items():
+        for n, row in sorted(largest(rows, policy, factor).items()):
+            found.append(
+                f"{words}, n = {n}: {row['policy_value']} / {row['optimum']} = {row['ratio']:.4f} "
+                f"({row['method']}; M = {row['capacity']}, prompt+output {row['lengths']})"
+            )
     for row in family_ends(rows):
         found.append(
             f"{row['method']}, o = {row['output']}, M = {row['capacity']}, n = {row['requests']}: {row['policy']} / "
