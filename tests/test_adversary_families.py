@@ -177,6 +177,9 @@ def test_equal_runs_pass():
         (lambda: Stream(16, delay=Fraction(1)), "delay"),
         (lambda: Stream(16, long_output=16), "long_output"),
         (lambda: ShortestFirst(16, copies=0), "copies"),
+        (lambda: Stream(10**6), "capacity"),
+        (lambda: LargePrompts(10**6), "capacity"),
+        (lambda: play(ShortestFirst(10**9), find_policy("fcfs")), "at most 10,000,000"),
         (lambda: exponent([4], [Fraction(1)]), "two sizes"),
     ],
 )

@@ -137,6 +137,14 @@ def test_bad_mixes(play, says):
         Mix(4, (play,))
 
 
+def test_long_plays():
+    """Plays up to the limit are checked, whatever the depth of the interpreter's stack; longer games are refused."""
+    alone, late = ((0, 1, 3), (790, 1, 1)), ((0, 1, 3), (780, 1, 3), (780, 1, 3))
+    assert certified_ratio(Mix(4, (Play(1, alone), Play(1, late)))) == 1
+    with pytest.raises(TooLargeError, match="1,006 rounds"):
+        randomised_value(Game.of(4, [(1, 1), (1, 3)], 2, 1000))
+
+
 def test_limits(monkeypatch):
     """A stopped run claims nothing; a programme that needs too much memory is refused while it is built."""
     game = Game.of(8, [(1, 1), (1, 7)], 6, 8)

@@ -54,7 +54,7 @@ def test_search_needs_an_end():
         search(Space(5, 3), find_policy("fcfs"))
 
 
-@pytest.mark.parametrize("space", [(1, 3), (5, 0), (5, 13), (5, 3, -1), (5, 3, 0, 5)])
+@pytest.mark.parametrize("space", [(1, 3), (5, 0), (5, 13), (5, 3, -1), (5, 3, 0, 5), (1001, 3)])
 def test_bad_spaces(space):
     """Out of range: refused before anything runs."""
     with pytest.raises(InputError):

@@ -10,7 +10,6 @@ from math import isqrt
 from kvopt.adversary.play import Adversary, Row
 from kvopt.arguments import whole_number
 from kvopt.errors import InputError
-from kvopt.generate.adversarial import adversarial_sf
 from kvopt.model import MAX_VALUE
 from kvopt.online import SimulationResult
 
@@ -25,13 +24,13 @@ class Burst:
     Parameters
     ----------
     capacity : int
-        KV cache capacity M in tokens, >= 4.
+        KV cache capacity M in tokens, 4 .. 200,000.
     """
 
     capacity: int
 
     def __post_init__(self) -> None:
-        whole_number("capacity", self.capacity, 4, MAX_VALUE)
+        whole_number("capacity", self.capacity, 4, 200_000)
 
     def respond(self, run: SimulationResult | None) -> list[Row]:
         """The long request, then the short ones."""
@@ -53,7 +52,7 @@ class Stream:
     Parameters
     ----------
     capacity : int
-        KV cache capacity M in tokens, >= 4.
+        KV cache capacity M in tokens, 4 .. 4,000.
     delay : Fraction
         Part of the long request's run after which the stream begins, within (0, 1).
     long_output : int, optional
@@ -65,7 +64,7 @@ class Stream:
     long_output: int | None = None
 
     def __post_init__(self) -> None:
-        whole_number("capacity", self.capacity, 4, MAX_VALUE)
+        whole_number("capacity", self.capacity, 4, 4_000)
         if not 0 < self.delay < 1:
             raise InputError(f"the delay must be within (0, 1), got {self.delay}")
         if self.long_output is not None:
@@ -96,13 +95,13 @@ class LargePrompts:
     Parameters
     ----------
     capacity : int
-        KV cache capacity M in tokens, even, >= 4.
+        KV cache capacity M in tokens, even, 4 .. 40,000.
     """
 
     capacity: int
 
     def __post_init__(self) -> None:
-        whole_number("capacity", self.capacity, 4, MAX_VALUE)
+        whole_number("capacity", self.capacity, 4, 40_000)
         if self.capacity % 2:
             raise InputError(f"this family takes an even capacity, got {self.capacity}")
 
@@ -139,17 +138,16 @@ class ShortestFirst:
 
     def __post_init__(self) -> None:
         whole_number("capacity", self.capacity, 4, MAX_VALUE)
+        if self.copies is not None:
+            whole_number("copies", self.copies, 1, MAX_VALUE)
 
     def respond(self, run: SimulationResult | None) -> list[Row]:
         """The whole backlog."""
         if run is not None:
             return []
         copies = max(1, isqrt(self.capacity) // 3) if self.copies is None else self.copies
-        types = adversarial_sf(capacity=self.capacity, copies=copies).types
-        columns = (types.prompt, types.output, types.count)
         # Long prompts come first in the instance, as in the family's source.
-        rows = [(s, o, count, 0) for s, o, count in zip(*(c.tolist() for c in columns), strict=True)]
-        return sorted(rows, reverse=True)
+        return [(self.capacity - 1, 1, copies, 0), (1, 2, copies * isqrt(self.capacity), 0)]
 
 
 #: Name -> adversary; its first parameter is the capacity, the others are options.

@@ -8,6 +8,7 @@ done. It shares nothing with the programs that find such distributions and impor
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,8 @@ from kvopt.errors import InputError
 
 #: Longest play that is checked: last round of a release plus all outputs.
 MOST_ROUNDS = 800
+#: Nested calls for each round of a play.
+FRAMES = 4
 
 #: Waiting requests as sorted (prompt, output), running ones as sorted (peak, rounds left).
 Pairs = tuple[tuple[int, int], ...]
@@ -151,7 +154,12 @@ def least_latency(capacity: int, plays: tuple[Play, ...]) -> int:
         )
 
     everyone = tuple(range(len(plays)))
-    return sum(cost(part, 0, released, ()) for released, part in branches(everyone, 0).items())
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + FRAMES * MOST_ROUNDS)
+    try:
+        return sum(cost(part, 0, released, ()) for released, part in branches(everyone, 0).items())
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def choices(capacity: int, waiting: Pairs, running: Pairs) -> Iterator[tuple[Pairs, Pairs]]:

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kvopt.errors import InputError, SolverError
-from kvopt.model import Instance
+from kvopt.errors import InputError, SolverError, TooLargeError
+from kvopt.model import MAX_REQUESTS, Instance
 from kvopt.online import SimulationResult, simulate
 
 #: Requests released at once: (prompt, output, count, round).
@@ -52,7 +52,7 @@ def play(adversary: Adversary, policy: Any, seed: int = 0) -> SimulationResult:
     Raises
     ------
     InputError
-        If the policy does not complete all requests.
+        If the policy does not complete all requests, or more are released than an instance may hold.
     SolverError
         If a policy did something else before a release once that release was in the instance.
     KeyboardInterrupt
@@ -69,6 +69,9 @@ def play(adversary: Adversary, policy: Any, seed: int = 0) -> SimulationResult:
     run: SimulationResult | None = None
     while more := adversary.respond(run):
         rows += more
+        released = sum(row[2] for row in rows)
+        if released > MAX_REQUESTS:
+            raise TooLargeError(f"the adversary releases {released:,} requests; at most {MAX_REQUESTS:,} are supported")
         instance = Instance.from_rows(adversary.capacity, rows)
         before, run = run, simulate(instance, policy, seed=seed)
         if run.stopped_by == "interrupted":

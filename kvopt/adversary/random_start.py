@@ -138,11 +138,13 @@ def _latencies(capacity, each, counts, prompt, output, begins, last):
         arrived[begin:] = counts
         informed = optimum = np.int64(2**62)
         for start in range(begin, begin + span):
-            informed = min(informed, single_long.latency(capacity, each, arrived, prompt, output, 0, start, informed))
+            informed = min(
+                informed, single_long.latency(capacity, each, arrived, begin, prompt, output, 0, start, informed)
+            )
         for start in range(last + 2):
             if start < begin:
                 costs[row, start] = single_long.latency(
-                    capacity, each, arrived, prompt, output, 0, start, np.int64(2**62)
+                    capacity, each, arrived, begin, prompt, output, 0, start, np.int64(2**62)
                 )
             else:
                 costs[row, start] = informed

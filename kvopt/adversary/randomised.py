@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvopt.adversary.game import Game
-from kvopt.adversary.mix import Mix, Play, certified_ratio
+from kvopt.adversary.mix import MOST_ROUNDS, Mix, Play, certified_ratio
 from kvopt.adversary.states import States
 from kvopt.adversary.watching import run_watched
 from kvopt.errors import SolverError, TooLargeError
@@ -108,7 +108,8 @@ def randomised_value(game: Game, monitor: Monitor | None = None) -> RandomisedVa
     Raises
     ------
     TooLargeError
-        If the game has too many states, or the programme would need more than the memory limit (2 GB without one).
+        If the game is too long or has too many states, or the programme would need more than the memory limit (2 GB
+        without one).
     SolverError
         If GLOP fails.
 
@@ -119,6 +120,9 @@ def randomised_value(game: Game, monitor: Monitor | None = None) -> RandomisedVa
     (1.2857, Fraction(9, 7))
     """
     monitor = monitor or Monitor(game.menu)
+    longest = game.horizon + game.requests * int(game.menu.output.max())
+    if longest > MOST_ROUNDS:
+        raise TooLargeError(f"plays of up to {longest:,} rounds; a mix is checked up to {MOST_ROUNDS:,}")
     states = States(game)
     flow = _Flow(game, states, monitor)
     complete = flow.build()

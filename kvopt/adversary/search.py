@@ -11,13 +11,15 @@ import numpy as np
 from kvopt.arguments import whole_number
 from kvopt.bounds import volume
 from kvopt.errors import InputError
-from kvopt.model import MAX_VALUE, Instance, Result
+from kvopt.model import Instance, Result
 from kvopt.monitor import Monitor
 from kvopt.online import simulate
 from kvopt.solving import solve
 
 #: Most requests of an instance searched.
 MOST_REQUESTS = 12
+#: Largest capacity and latest arrival.
+MOST_CAPACITY = 1_000
 #: Changes without a better ratio after which the climb starts again from a random instance.
 PATIENCE = 150
 #: Seconds for the optimum of one instance; a schedule found by then understates its ratio.
@@ -36,11 +38,11 @@ class Space:
     Parameters
     ----------
     capacity : int
-        KV cache capacity in tokens, >= 2.
+        KV cache capacity in tokens, 2 .. `MOST_CAPACITY`.
     requests : int
         Number of requests, 1 .. `MOST_REQUESTS`.
     last_arrival : int
-        Latest arrival, 0 for backlogs.
+        Latest arrival, 0 (for backlogs) .. `MOST_CAPACITY`.
     prompt : int, optional
         Prompt of all requests; default any.
 
@@ -56,9 +58,9 @@ class Space:
     prompt: int | None = None
 
     def __post_init__(self) -> None:
-        whole_number("capacity", self.capacity, 2, MAX_VALUE)
+        whole_number("capacity", self.capacity, 2, MOST_CAPACITY)
         whole_number("requests", self.requests, 1, MOST_REQUESTS)
-        whole_number("last_arrival", self.last_arrival, 0, MAX_VALUE)
+        whole_number("last_arrival", self.last_arrival, 0, MOST_CAPACITY)
         if self.prompt is not None:
             whole_number("prompt", self.prompt, 0, self.capacity - 1)
 

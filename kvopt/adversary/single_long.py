@@ -69,14 +69,12 @@ def _room(capacity, each, prompt, output, start, t):
 
 
 @numba.njit(cache=True, nogil=True)
-def latency(capacity, each, arrived, prompt, output, arrival, start, enough):
+def latency(capacity, each, arrived, begin, prompt, output, arrival, start, enough):
     """Least total latency if the long request begins in round `start`; may stop counting at `enough` or above.
 
-    ``arrived[t]`` of the others arrive in round t and hold `each` tokens.
+    ``arrived[t]`` of the others arrive in round t, none before `begin`, and hold `each` tokens.
     """
-    waiting, t = 0, 0
-    while arrived[t] == 0:
-        t += 1
+    waiting, t = 0, begin
     value = start + output - arrival
     while (t < len(arrived) or waiting > 0) and value < enough:
         if t < len(arrived):
@@ -91,8 +89,11 @@ def latency(capacity, each, arrived, prompt, output, arrival, start, enough):
 def _best_start(capacity, each, arrived, prompt, output, arrival, last):
     """The start of the long request with the least total latency."""
     best, best_start = 2**62, -1
+    begin = 0
+    while arrived[begin] == 0:
+        begin += 1
     for start in range(arrival, last + 1):
-        value = latency(capacity, each, arrived, prompt, output, arrival, start, best)
+        value = latency(capacity, each, arrived, begin, prompt, output, arrival, start, best)
         if value < best:
             best, best_start = value, start
     return best_start
