@@ -36,8 +36,8 @@ POLICIES = {"mc-sf": mc_sf, "svf": svf}
 KINDS = {
     ("mc-sf", 1): "MC-SF, one prompt",
     ("mc-sf", 2): "MC-SF, one prompt, M ≥ 2 max peak",
-    ("svf", 1): "SVF",
-    ("svf", 2): "SVF, M ≥ 2 max peak",
+    ("svf", 1): "SVF, mixed prompts",
+    ("svf", 2): "SVF, mixed prompts, M ≥ 2 max peak",
 }
 
 #: Exhaustive grid: numbers of requests, and the largest capacity.
@@ -272,7 +272,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         right.annotate(
             f"o = {row['output']}, limit {row['limit']}",
             (row["requests"], row["ratio"]),
-            xytext=(5, -3 if row["method"] == "alternating pairs" else 2 * row["output"] - 14),
+            xytext=(5, -3 if row["method"] == "alternating pairs" else 3 * row["output"] - 20),
             textcoords="offset points",
             fontsize="x-small",
         )
