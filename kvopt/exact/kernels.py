@@ -144,6 +144,8 @@ def expand(
     node,
     lag,
     gain,
+    gap_rule,
+    shift_rule,
     out_profile,
     out_key,
     out_time,
@@ -207,7 +209,9 @@ def expand(
                 there += 1
         ahead[:] = -1
         size = easiest(rem, i, -1, output, arrival, chosen)
-        longest, _, _ = last_wait(cells, chosen, size, t, width, room, output, arrival)
+        longest = np.int64(width)
+        if gap_rule:
+            longest, _, _ = last_wait(cells, chosen, size, t, width, room, output, arrival)
         due = deadline[i]
         idle = base[i]
         for w in range(longest + 1):
@@ -239,7 +243,7 @@ def expand(
                 if not fits(cells, width + w, room[k], width):
                     continue
                 child_due = due
-                if r > arrival[k] and np.int64(cells[width + w - 1]) + prompt[k] + 1 <= capacity:
+                if shift_rule and r > arrival[k] and np.int64(cells[width + w - 1]) + prompt[k] + 1 <= capacity:
                     # It could run one round earlier unless a round of its run (not the last) gets full.
                     child_due = min(due, r + output[k] - 2)
                     if child_due < r:
@@ -329,7 +333,7 @@ def expand(
                     if now < horizon:
                         child_base += price[now] * (capacity - np.int64(used))
                     # Gap rule for runs that end in the round just passed.
-                    for j in range(size_after[k]):
+                    for j in range(size_after[k] if gap_rule else 0):
                         x = move - output[easy[j]] + 1
                         if r + x >= arrival[easy[j]] and fits(child, width + x, room[easy[j]], width):
                             dropped = True
@@ -478,12 +482,15 @@ def within(better, busy, d, worse, bits, guard):
 
 
 @njit(cache=True, nogil=True)
-def dominate(halt, lo, hi, order, begin, profile, value, time, mark, left, last_arrival, bits, killer, shift):
+def dominate(
+    halt, lo, hi, order, begin, profile, value, time, mark, left, last_arrival, bits, longest_shift, killer, shift
+):
     """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
 
     Child A removes child B of the same bucket if, after A has waited d >= 0 rounds, it has cost no more than
-    B, uses no more memory in any round, and can make every start B can (arrivals, order within the round).
-    Inside a bucket, children are taken in ascending (value, area, mark), so that none removes an earlier one.
+    B, uses no more memory in any round, and can make every start B can (arrivals, order within the round);
+    only d up to `longest_shift` are tried. Inside a bucket, children are taken in ascending (value, area,
+    mark), so that none removes an earlier one.
     """
     width = profile.shape[1]
     words = width * bits // 64
@@ -535,7 +542,7 @@ def dominate(halt, lo, hi, order, begin, profile, value, time, mark, left, last_
                 i = kept[a]
                 most = (value[c] - value[i]) // left
                 first = max(needed - time[i], np.int64(ends[a] - busy), np.int64(0))
-                last = min(most, max(np.int64(ends[a]), first))
+                last = min(most, max(np.int64(ends[a]), first), longest_shift)
                 while first <= last and first < ends[a] and rest[a, first] > area:
                     first += 1
                 for d in range(first, last + 1):

@@ -129,6 +129,23 @@ class Pass:
     proofs: list[LayerProof] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Rules of docs/dynamic_programme.md that a search uses: all of them, but for ablations.
+
+    Attributes
+    ----------
+    time_shift : bool
+        Dominance after waiting; otherwise without.
+    gap, shift : bool
+        Rules 2 and 3. Without rule 2 the search takes backlogs only, and proofs cannot be recorded.
+    """
+
+    time_shift: bool = True
+    gap: bool = True
+    shift: bool = True
+
+
 class Search:
     """The label search on one instance with fixed memory prices and, where there is one, a relaxation.
 
@@ -138,10 +155,14 @@ class Search:
     prices : MemoryPrices
         Their denominator is the unit of all bounds.
     monitor : Monitor
+    rules : Rules
     """
 
-    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
+    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor, rules: Rules = Rules()) -> None:
+        if not rules.gap and instance.has_arrivals:
+            raise ValueError("without the gap rule nothing limits waiting for arrivals")
         self.instance = instance
+        self.rules = rules
         self.monitor = monitor
         if len(instance.types) * len(prices.numerators) > MOST_PRICED_STARTS:
             # More than the checker takes, and more than the memory of its tables is worth.
@@ -252,6 +273,8 @@ class Search:
         `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules found and, when
         a limit stopped the pass, the bounds of the labels of the last finished layer.
         """
+        if record and not self.rules.gap:
+            raise ValueError("a proof names the run behind the gap rule of each label")
         limit = self.scale * (threshold - 1) + self.offset
         layer = self.root()
         moves: list[Moves] = []
@@ -351,6 +374,8 @@ class Search:
                 layer.node,
                 layer.lag,
                 layer.gain,
+                self.rules.gap,
+                self.rules.shift,
                 *out,
             )
             parts.append([column[:made].copy() for column in out])
@@ -385,8 +410,8 @@ class Search:
         latest = kernels.latest_arrivals(first, *origin, self.instance.types.arrival)
 
         columns_read = [columns[name] for name in ("value", "time", "mark")]
-        bits = 8 * profile.itemsize
-        arguments = (order, begin, profile, *columns_read, left, latest, bits, killer, shift)
+        bits, longest = 8 * profile.itemsize, kernels.NEVER if self.rules.time_shift else 0
+        arguments = (order, begin, profile, *columns_read, left, latest, bits, longest, killer, shift)
         if size < SHARED_LABELS:
             kernels.dominate(self.watch.halt, 0, buckets, *arguments)
         else:

@@ -18,6 +18,7 @@ EXPERIMENTS: dict[str, str] = {
     "alpha-beta": "kvopt.experiments.alpha_beta",
     "energy": "kvopt.experiments.energy",
     "wait": "kvopt.experiments.wait",
+    "ablation": "kvopt.experiments.ablation",
     "smallest-counterexamples": "kvopt.experiments.smallest_counterexamples",
     "identical-requests": "kvopt.experiments.identical_requests",
     "worst-ratios": "kvopt.experiments.worst_ratios",
