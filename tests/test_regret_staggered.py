@@ -17,6 +17,7 @@ from kvopt.policies.staggered_admission import staggered_schedule
 from kvopt.regret.effective_capacity import effective_capacity
 from kvopt.regret.mix import Mix
 from kvopt.regret.paths import draw_path
+from kvopt.regret.pilot import piloted_plan
 from kvopt.regret.plans import StartPlan, even_plan, packed_plan, staggering_plan, walk_plan
 from kvopt.regret.simulated import Staggered
 from kvopt.regret.study import RegretStudy
@@ -92,12 +93,13 @@ def test_walk_plans_approach_the_effective_capacity():
     assert rates[2] > 0.998
 
 
-def test_plans_at_a_known_rate():
-    """Half way between the arrival rate and the best plan, never below the arrivals."""
-    mix = TWO.scaled(40)
+@pytest.mark.parametrize("mix", [TWO, TWO.scaled(8)])
+def test_plans_at_a_known_rate(mix):
+    """A piloted plan sustains the rate; beyond every plan's rate the largest is what remains."""
     best = staggering_plan(mix)
     rate = best.rate * Fraction(4, 5)
-    assert rate < staggering_plan(mix, rate).rate < best.rate
+    assert rate < piloted_plan(mix, rate).rate <= best.rate
+    assert piloted_plan(mix, best.rate).quota.tolist() == best.quota.tolist()
 
 
 @pytest.mark.parametrize("plan", [even_plan(MEDIUM), packed_plan(MEDIUM, 10), walk_plan(effective_capacity(TWO), 50)])

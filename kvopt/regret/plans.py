@@ -8,6 +8,7 @@ per round is then what the policy sustains, whatever the arrivals.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -87,16 +88,10 @@ class StartPlan:
         return min(total / share for total, share in zip(totals, self.mix.share, strict=True)) / len(self.quota)
 
 
-def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
-    """A plan for a mix: from the circulation programme where it is small, else the best of even and packed plans.
+def staggering_plan(mix: Mix) -> StartPlan:
+    """The plan of the largest rate among `plan_candidates`: what to follow if the arrival rate is unknown.
 
-    Parameters
-    ----------
-    mix : Mix
-    rate : Fraction, optional
-        The arrival rate, if it is known. Then an even plan half way between it and the best plan's rate is
-        preferred, because what is not reserved is free for bursts; or else the shortest plan above that rate,
-        because a type waits up to a period for its turn.
+    `kvopt.regret.pilot.piloted_plan` chooses for a known rate.
 
     Raises
     ------
@@ -109,27 +104,31 @@ def staggering_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:
     >>> round(float(staggering_plan(mix).rate / mix.volume_capacity), 3)
     0.995
     """
-    try:
-        found = effective_capacity(mix, profile_graph(mix, WALK_PROFILES))
-    except TooLargeError:
-        plans = [even_plan(mix)]
-        if len(mix) <= PACKED_MOST_TYPES and mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
-            plans += [packed_plan(mix, period) for period in PACKED_PERIODS]
-    else:
-        plans = [walk_plan(found, rounds) for rounds in WALK_ROUNDS]
+    return largest(plan_candidates(mix))
+
+
+def largest(plans: Sequence[StartPlan]) -> StartPlan:
+    """The plan of the largest rate; InputError if that is 0."""
     best = max(plans, key=lambda plan: plan.rate)
+    mix = best.mix
     if best.rate == 0:
         raise InputError(
             f"no plan starts each of the {len(mix)} types of this mix at capacity {mix.capacity}; the rarest could "
             f"start once in {float(1 / (mix.volume_capacity * min(mix.share))):,.0f} rounds at best"
         )
-    if rate is None or rate >= best.rate:
-        return best
-    half_way = (rate + best.rate) / 2
+    return best
+
+
+def plan_candidates(mix: Mix) -> list[StartPlan]:
+    """An even plan, packed plans, and the walks of the circulation programme, as far as they are small enough."""
+    plans = [even_plan(mix)]
+    if len(mix) <= PACKED_MOST_TYPES and mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
+        plans += [packed_plan(mix, period) for period in PACKED_PERIODS]
     try:
-        return even_plan(mix, half_way)
-    except InputError:
-        return min((plan for plan in plans if plan.rate >= half_way), key=lambda plan: len(plan.quota))
+        found = effective_capacity(mix, profile_graph(mix, WALK_PROFILES))
+    except TooLargeError:
+        return plans
+    return plans + [walk_plan(found, rounds) for rounds in WALK_ROUNDS]
 
 
 def even_plan(mix: Mix, rate: Fraction | None = None) -> StartPlan:

@@ -17,7 +17,8 @@ from kvopt.policies.backlog import list_schedule
 from kvopt.policies.staggered_admission import staggered_schedule
 from kvopt.regret.mix import Mix, whole
 from kvopt.regret.paths import ArrivalPath, check_process, draw_path
-from kvopt.regret.plans import StartPlan, staggering_plan
+from kvopt.regret.pilot import piloted_plan
+from kvopt.regret.plans import StartPlan
 from kvopt.regret.profiles import ProfileGraph, profile_graph
 from kvopt.regret.reference import REFERENCES, TablePolicy, reference_policy
 from kvopt.regret.tables import StateSpace
@@ -155,7 +156,7 @@ class RegretStudy:
     @cached_property
     def plan(self) -> StartPlan:
         """The plan of the policy ``staggered``, made for the mix and the rate."""
-        return staggering_plan(self.mix, self.rate)
+        return piloted_plan(self.mix, self.rate, self.process, self.seed)
 
     @property
     def paths(self) -> int:
