@@ -78,7 +78,7 @@ def test_wait_sustains_more_where_memory_limits_and_nothing_more_where_tokens_do
     """Past overload with equal budget: 512/1000 gains over both first-come-first-served rules, 512/20 does not."""
 
     def sustained(case: str, policy: str) -> float:
-        wanted = {"part": case, "policy": policy, "load": 1.3}
+        wanted = {"part": case, "policy": policy, "load": 1.3, "token_budget": BUDGET}
         return measure(next(c for c in cells(0, True) if wanted.items() <= c.items()))["sustained"]
 
     found = {policy: sustained("memory", policy) for policy in ("fcfs", "vllm-fcfs", "wait-advancing")}

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kvopt.errors import InputError
+from kvopt.model import IntArray
 from kvopt.online import SimulationResult
 
 if TYPE_CHECKING:
@@ -102,8 +105,7 @@ def run(
 def figures(result: SimulationResult) -> Row:
     """The measurements that all experiments share; None where the run did not finish.
 
-    ``sustained_per_s`` counts completions between 40 % and 100 % of the time of arrivals: below the arrival rate if
-    the queue grows.
+    ``sustained_per_s`` counts the completions of `under_load`: fewer than arrivals if the queue grows.
 
     Raises
     ------
@@ -112,9 +114,7 @@ def figures(result: SimulationResult) -> Row:
     """
     if result.stopped_by == "interrupted":
         raise KeyboardInterrupt
-    last = float(result.arrival.max())
-    first = 0.4 * last + 0.6 * float(result.arrival.min())
-    late = int(((result.completion > first) & (result.completion <= last)).sum())
+    late, seconds = under_load(result)
     summary = result.summary()
     latency, ttft = summary["latency"] or {}, summary["time_to_first_token"] or {}
     done = result.finished
@@ -123,12 +123,19 @@ def figures(result: SimulationResult) -> Row:
         "mean_latency_s": latency["mean"] if done else None,
         "p95_latency_s": latency["p95"] if done else None,
         "mean_first_token_s": ttft["mean"] if done else None,
-        "sustained_per_s": late / (last - first) if last > first else None,
+        "sustained_per_s": len(late) / seconds if seconds > 0 else None,
         "evictions": int(result.evictions.sum()),
         "mean_memory": result.mean_memory / result.source.capacity,
         "iterations": result.iterations,
         "stopped_by": result.stopped_by,
     }
+
+
+def under_load(result: SimulationResult) -> tuple[IntArray, float]:
+    """Requests completed between 40 % and 100 % of the time of arrivals, and the length of that time in seconds."""
+    last = float(result.arrival.max())
+    first = 0.4 * last + 0.6 * float(result.arrival.min())
+    return np.flatnonzero((result.completion > first) & (result.completion <= last)), last - first
 
 
 def mean(rows: Iterable[Row], key: str, **where: Any) -> float | None:

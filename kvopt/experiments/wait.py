@@ -2,8 +2,10 @@
 
 Llama-2-7B on one A100-80GB (calibrated iteration time, M = 122,752), Poisson arrivals of a few types. First the
 published row (arXiv 2504.11320: 512/20, 5,000 requests, mean latencies of chunked prefill with a budget of 512
-tokens and of WAIT), then three mixes up to far beyond the fluid limit, all policies with a budget of 512
-tokens. WAIT with n = 1 runs whole prompts, 512 + 19 tokens, so first come, first served is also shown with 531.
+tokens and of WAIT), then three mixes up to far beyond the fluid limit, always at equal budget: WAIT with n = 1 runs
+prompts at once, 512 + 19 tokens, so beside the row first come, first served is shown with 531 too; past overload
+all policies have 512 tokens. Under a budget the simulator's look-ahead asks for room for all peaks at once, since
+chunks shift growth; so where memory limits, policies are also shown with whole prompts, for which it is exact.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kvopt.experiments.experiment import Experiment, Row, figures, mean
+from kvopt.experiments.experiment import Experiment, Row, figures, mean, under_load
 from kvopt.experiments.workload import LLAMA_7B_CAPACITY, LLAMA_7B_TIME, of_types
-from kvopt.fluid import Mix, stability
+from kvopt.fluid import Mix, limit_shares
 from kvopt.fluid.nested import Segments
 from kvopt.hardware import find_iteration_time
 from kvopt.online import Seconds, Unknown, simulate
@@ -57,6 +59,9 @@ TITLES = {
     "mixed": "75 % 512/100, 25 % 512/1000: memory limits",
 }
 OVERLOAD_POLICIES = ("fcfs", "vllm-fcfs", "wait-advancing", "nested-wait-advancing", "wait", "nested-wait")
+#: Also run with whole prompts where memory limits.
+WHOLE_POLICIES = ("fcfs", "vllm-fcfs", "wait-advancing")
+OVERLOAD_LINES = (*OVERLOAD_POLICIES, *(f"{policy}, whole prompts" for policy in WHOLE_POLICIES))
 #: Part of the capacity that a full batch may take, and how far n_k / n_{k-1} is above p_k (1: up to 1).
 FILLED, SLACK = 0.97, 0.1
 
@@ -77,13 +82,16 @@ def cells(seed: int, quick: bool) -> list[Row]:
             "rate": load * limit(case),
             "requests": requests,
             "policy": policy,
-            "token_budget": BUDGET,
+            "token_budget": budget,
             "seed": s,
         }
         for case, (_, requests) in CASES.items()
         for load in ((1.3,) if quick else (0.8, 0.95, 1.05, 1.2, 1.5))
         for s in range(seed, seed + (1 if quick else 2))
-        for policy in (OVERLOAD_POLICIES[:4] if quick else OVERLOAD_POLICIES)
+        for policy, budget in (
+            *((name, BUDGET) for name in (OVERLOAD_POLICIES[:4] if quick else OVERLOAD_POLICIES)),
+            *((name, None) for name in (() if case == "tokens" else WHOLE_POLICIES)),
+        )
     ]
     return row + overload
 
@@ -94,10 +102,26 @@ def case_mix(case: str, rate: float, first_token: int = 0) -> Mix:
     return Mix.from_rows([(prompt, output - first_token, share * rate) for prompt, output, share in types])
 
 
-def limit(case: str) -> float:
-    """Requests per second at the fluid limit; the simulator gives the first token with the prompt."""
+def shares(case: str) -> dict[tuple[int, int], float]:
+    """(prompt, output) -> part of the fluid limit that one request of it per second takes.
+
+    The simulator gives the first token with the prompt, hence one output token less.
+    """
+    mix = case_mix(case, 1.0, first_token=1)
     time = find_iteration_time(LLAMA_7B_TIME)
-    return 1 / stability(case_mix(case, 1.0, 1), time, capacity=LLAMA_7B_CAPACITY, token_budget=BUDGET).load
+    found = limit_shares(mix, time, capacity=LLAMA_7B_CAPACITY, token_budget=BUDGET)
+    largest = max(found.values(), key=lambda share: float(mix.rate @ share))
+    return dict(zip(lengths(case_mix(case, 1.0)), largest.tolist(), strict=True))
+
+
+def limit(case: str) -> float:
+    """Requests per second of a case at the fluid limit."""
+    return 1 / sum(share * part for part, (_, _, share) in zip(shares(case).values(), CASES[case][0], strict=True))
+
+
+def lengths(mix: Mix) -> list[tuple[int, int]]:
+    """(prompt, output) of each type."""
+    return list(zip(mix.prompt.tolist(), mix.output.tolist(), strict=True))
 
 
 def policy_of(cell: Row) -> Any:
@@ -113,8 +137,7 @@ def policy_of(cell: Row) -> Any:
     mix = case_mix(cell["part"], 1.0)
     if kind in (Wait, WaitAdvancing):
         period = FILLED * LLAMA_7B_CAPACITY / float(mix.rate @ mix.token_iterations)
-        lengths = zip(mix.prompt.tolist(), mix.output.tolist(), strict=True)
-        return kind(dict(zip(lengths, (period * mix.rate).tolist(), strict=True)))
+        return kind(dict(zip(lengths(mix), (period * mix.rate).tolist(), strict=True)))
     segments = Segments.of(mix)
     going_on = segments.continuation[1:]
     shape = np.cumprod([1.0, *(going_on + SLACK * (1 - going_on))])
@@ -123,15 +146,22 @@ def policy_of(cell: Row) -> Any:
 
 
 def measure(cell: Row) -> Row:
-    """One run; Nested WAIT is told nothing about outputs."""
+    """One run; Nested WAIT is told nothing about outputs.
+
+    ``sustained`` is the part of the fluid limit that the requests completed under load stand for.
+    """
     traffic = of_types(case_mix(cell["part"], cell["rate"]), LLAMA_7B_CAPACITY, cell["requests"], cell["seed"])
     clock = Seconds(find_iteration_time(LLAMA_7B_TIME), token_budget=cell["token_budget"])
     predictions = Unknown() if "nested" in cell["policy"] else None
-    row = figures(simulate(traffic, policy_of(cell), clock, predictions=predictions, seed=cell["seed"]))
-    row["line"] = f"{cell['policy']}, {cell['token_budget']} tokens"
-    if cell["part"] != "row":
-        row["sustained"] = row["sustained_per_s"] / limit(cell["part"])
-    return row
+    result = simulate(traffic, policy_of(cell), clock, predictions=predictions, seed=cell["seed"])
+    row = figures(result)
+    if cell["part"] == "row":
+        return row | {"line": f"{cell['policy']}, {cell['token_budget']} tokens"}
+    late, seconds = under_load(result)
+    part = shares(cell["part"])
+    done = zip(traffic.prompt[late].tolist(), traffic.output[late].tolist(), strict=True)
+    whole = "" if cell["token_budget"] else ", whole prompts"
+    return row | {"line": cell["policy"] + whole, "sustained": sum(part[kind] for kind in done) / seconds}
 
 
 def draw(rows: Sequence[Row]) -> Figure:
@@ -162,13 +192,13 @@ def draw(rows: Sequence[Row]) -> Figure:
         here = [row for row in rows if row["part"] == case]
         ax.set_title(TITLES[case], loc="left", fontsize="medium")
         if here:
-            curves(here, "load", "sustained", "policy", OVERLOAD_POLICIES, ax)
+            curves(here, "load", "sustained", "line", OVERLOAD_LINES, ax)
             highest = max(row["load"] for row in here)
             ax.plot([0.8, 1.0, highest], [0.8, 1.0, 1.0], color="#999999", linewidth=0.8, zorder=0)
         ax.set_xlabel("arrival rate over the fluid limit")
-        ax.set_ylabel("completed per second over the fluid limit")
-    if panels[1].get_legend_handles_labels()[0]:
-        panels[1].legend(fontsize="small", loc="lower right")
+        ax.set_ylabel("completed under load, part of the fluid limit")
+        if here and case != "mixed":  # the lines of the last two panels are the same
+            ax.legend(fontsize="x-small", loc="lower right")
     return figure
 
 
@@ -200,13 +230,10 @@ def findings(rows: Sequence[Row]) -> list[str]:
         )
     for case in CASES:
         loads = sorted({row["load"] for row in rows if row["part"] == case})
-        shown = [
-            (policy, mean(rows, "sustained_per_s", part=case, load=loads[-1], policy=policy))
-            for policy in OVERLOAD_POLICIES
-        ]
+        shown = [(line, mean(rows, "sustained", part=case, load=loads[-1], line=line)) for line in OVERLOAD_LINES]
         found.append(
-            f"{TITLES[case]}, fluid limit {limit(case):.3f}/s, arrivals {loads[-1]:g} times that: completed per second "
-            + ", ".join(f"{policy} {value:.3f}" for policy, value in shown if value)
+            f"{TITLES[case]}, fluid limit {limit(case):.3f} requests/s, arrivals {loads[-1]:g} times that: completed "
+            + ", ".join(f"{line} {100 * value:.1f} %" for line, value in shown if value)
         )
     return found
 
