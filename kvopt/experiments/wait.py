@@ -197,7 +197,7 @@ def draw(rows: Sequence[Row]) -> Figure:
             ax.plot([0.8, 1.0, highest], [0.8, 1.0, 1.0], color="#999999", linewidth=0.8, zorder=0)
         ax.set_xlabel("arrival rate over the fluid limit")
         ax.set_ylabel("completed under load, part of the fluid limit")
-        if here and case != "mixed":  # the lines of the last two panels are the same
+        if here and case != "memory":  # its lines are those of the last panel
             ax.legend(fontsize="x-small", loc="lower right")
     return figure
 
