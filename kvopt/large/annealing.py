@@ -21,6 +21,7 @@ from kvopt.exact.watch import Watch
 from kvopt.large import kernels
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
+from kvopt.policies.backlog import list_schedule
 
 #: Places of the order that a window covers, that it fixes before it slides on, that it may exchange with behind it.
 WINDOW, COMMIT, REACH = 40, 2, 300
@@ -116,6 +117,11 @@ class Annealer:
                 self._call(rival, usual, stage, int(steps) + 1, own) for rival, own in zip(rivals, seeds, strict=True)
             ]
             outlook = self.watch.run(kernels.anneal, calls)
+            if self.watch.halted:
+                # Starts are not complete, but the orders are: a list policy follows them in no time.
+                for rival in rivals:
+                    monitor.offer(list_schedule(instance, rival.order))
+                return
             self.seconds += time.perf_counter() - begun
             self.moves += (int(steps) + 1) * count * -(-min(stage, n - done) // COMMIT)
             if done + stage < n:

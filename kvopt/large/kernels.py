@@ -157,7 +157,7 @@ def anneal(
     done = front[2]
     stop = min(n, done + fixed)
     outlook = value[0]
-    while done < stop:
+    while done < stop and halt[0] == 0:
         width = min(window, n - done)
         behind = min(reach, n - done - width)
         unit = 0.0
