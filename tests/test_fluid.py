@@ -187,6 +187,15 @@ def test_nested_thresholds_are_feasible(first: float, second: float, slack: floa
     ).feasible
 
 
+def test_nested_thresholds_near_the_limit() -> None:
+    """At 99 % load only ratios close to the continuation probabilities keep up; they are found."""
+    limit = stability(Mix.from_rows([(100, 20, 1.0), (100, 50, 1.0)]), NESTED_TIME).largest("compute")
+    mix = Mix.from_rows([(100, 20, 0.99 * limit), (100, 50, 0.99 * limit)])
+    found = nested_thresholds(mix, NESTED_TIME, horizon_s=1000, failure_probability=0.01)
+    assert found.feasible
+    assert 0.5 < found.thresholds[1] / found.thresholds[0] < 0.55
+
+
 def test_nested_and_plain_agree_on_one_type() -> None:
     """With one segment Nested WAIT is WAIT."""
     mix = Mix.from_rows([(512, 20, 12.0)])

@@ -14,10 +14,13 @@ import numpy as np
 
 from kvopt.errors import InputError
 from kvopt.fluid.condition import Condition
-from kvopt.fluid.equilibrium import UnstableLoadError
+from kvopt.fluid.equilibrium import UnstableLoadError, equilibrium
 from kvopt.fluid.mix import FloatArray, IntArray, Mix
 from kvopt.fluid.thresholds import positive
 from kvopt.hardware import IterationTime
+
+#: Below this the ratios of thresholds cannot be told from the probabilities they must exceed.
+SMALLEST_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,8 @@ def nested_thresholds(
     """Thresholds with ``n_k / n_{k-1} = p_k + slack (1 - p_k)`` and twice the least n_1, checked (derived).
 
     All conditions but the capacity's hold strictly. A small `slack` keeps batches near the equilibrium and needs
-    large buffers, a large one the opposite.
+    large buffers, a large one the opposite. If batches with these ratios could not keep up, slack is halved until they
+    can, as they do near the continuation probabilities themselves.
 
     Parameters
     ----------
@@ -237,16 +241,19 @@ def nested_thresholds(
     InputError
         As of `check_nested_wait`, or if `slack` is out of range.
     UnstableLoadError
-        If batches with these ratios cannot keep up, whatever n_1.
+        If the load is 1 or more, or too close to 1 for any slack.
     """
     if not 0 < slack < 1:
         raise InputError(f"slack must be above 0 and below 1, got {slack}")
-    segments = Segments.of(mix)
-    ratios = np.append(1.0, segments.continuation[1:] + slack * (1 - segments.continuation[1:]))
-    shape = np.cumprod(ratios)
-    load = mix.total_rate * float(shape @ segments.work_s(time))
-    if load >= 1:
-        raise UnstableLoadError(load)
+    equilibrium(mix, time)  # raises if no slack is small enough
+    segments, load = Segments.of(mix), 1.0
+    while load >= 1:
+        if slack < SMALLEST_SLACK:
+            raise UnstableLoadError(load)
+        ratios = segments.continuation + slack * (1 - segments.continuation)
+        shape = np.cumprod(ratios).astype(np.float64)
+        load = mix.total_rate * float(shape @ segments.work_s(time))
+        slack /= 2
     first = 2 * time.d0_ms / 1000 * mix.total_rate / (1 - load)
     return check_nested_wait(
         mix,
