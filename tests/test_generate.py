@@ -17,7 +17,9 @@ from kvopt.errors import InputError, UnknownNameError
 from kvopt.generate import FAMILIES, generate
 from kvopt.generate.chat import AZURE_OUTPUT, AZURE_PERCENT, AZURE_PROMPT, LMSYS
 from kvopt.generate.classic import COUNTEREXAMPLES, LESSONS
+from kvopt.generate.worst import WORST_RATIOS
 from kvopt.model import Schedule
+from kvopt.verify import verify
 
 SEEDED = ["types", "different", "model1", "model2", "lmsys-like", "azure-like"]
 SEEDS = st.integers(0, 2**64)
@@ -160,6 +162,17 @@ def test_counterexamples(number):
     assert solve(instance, "brute-force").total_latency == instance.meta["optimum"]
 
 
+@pytest.mark.parametrize("number", range(1, 9))
+def test_worst_ratios(number):
+    """Policy and optimum as stated, the latter proved."""
+    instance = generate("worst-ratio", number=number)
+    assert len(WORST_RATIOS) == 8
+    policy = instance.meta["policy"]
+    assert solve(instance, policy).total_latency == instance.meta[policy]
+    assert verify(solve(instance, "dp")).optimal
+    assert solve(instance, "dp").total_latency == instance.meta["optimum"]
+
+
 @pytest.mark.parametrize(("lesson", "policy"), [(3, "mc-sf"), (4, "mc-sf"), (4, "fcfs"), (5, "mc-sf"), (7, "svf")])
 def test_lessons_make_their_point(lesson, policy):
     """A policy that the lesson warns of is not optimal on it."""
@@ -194,6 +207,7 @@ def test_staggering_lesson():
         ("adversarial-svf", {"output": 1}, "output must be at least 2"),
         ("azure-like", {"capacity": 10}, "capacity must be at least 100"),
         ("counterexample", {"number": 10}, "within 1..9"),
+        ("worst-ratio", {"number": 9}, "within 1..8"),
         ("teaching", {"number": 0}, "within 1..7"),
         ("teaching", {"seed": 1}, "takes no seed"),
         ("types", {"requests": 10**20}, "requests must be an integer within 0..10000000"),

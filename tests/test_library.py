@@ -96,7 +96,7 @@ def test_suites_are_as_promised():
     assert sorted(i.n for i in different) == sorted([*range(6, 25, 2)] * 3)
     assert all(len(i.types) == i.n for i in different)
     assert len(instance_files(INSTANCES, "model1")) == len(instance_files(INSTANCES, "model2")) == 20
-    assert len(instance_files(INSTANCES, "counterexamples")) == 9
+    assert len(instance_files(INSTANCES, "counterexamples")) == 22
 
 
 def test_index_and_page_are_up_to_date():

@@ -35,6 +35,7 @@ FAMILIES: dict[str, str] = {
     "lmsys-like": "kvopt.generate.chat:lmsys_like",
     "azure-like": "kvopt.generate.chat:azure_like",
     "counterexample": "kvopt.generate.classic:counterexample",
+    "worst-ratio": "kvopt.generate.worst:worst_ratio",
     "teaching": "kvopt.generate.classic:teaching",
 }
 

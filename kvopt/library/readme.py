@@ -46,7 +46,10 @@ changed. The key `solver` of the result file is who gets named. A bound without 
 
 #: Family -> what its instances are, and how they are made.
 FAMILIES = {
-    "counterexamples": ("common prompt, shortest-first is not optimal; the smallest there are", "exact computation"),
+    "counterexamples": (
+        "shortest-first or smallest-volume-first is not optimal: smallest instances, largest ratios, two families",
+        "exact computation",
+    ),
     "teaching": ("one point each, small enough for a blackboard", "by hand"),
     "types": ("K = 1..4 types, n = 10..200, M 30-50, prompts 1-5, outputs 1-20", "`kvopt generate types`"),
     "different": (

@@ -9,20 +9,29 @@ from typing import Any
 from kvopt.errors import InputError
 from kvopt.generate import generate
 from kvopt.generate.classic import COUNTEREXAMPLES, LESSONS
+from kvopt.generate.worst import WORST_RATIOS
 from kvopt.io.formats import read, write
 
 #: (name of the instance, family, parameters and seed)
 Recipe = tuple[str, str, dict[str, Any]]
 
+#: (output, requests) of equal requests, (output, pairs) of the family against svf.
+EQUAL, PAIRS = ((5, 40), (9, 160)), ((5, 4), (8, 5), (8, 32))
 TYPES_REQUESTS = (10, 20, 40, 60, 100, 200)
 #: Draws for each n, by number of types.
 TYPES_DRAWS = {1: 2, 2: 3, 3: 3, 4: 3}
 
 
 def counterexamples() -> Iterator[Recipe]:
-    """The rows of the table, by number."""
+    """The rows of both tables, by number; equal requests against mc-sf and pairs against svf."""
     for number in range(1, len(COUNTEREXAMPLES) + 1):
         yield f"counterexample-{number}", "counterexample", {"number": number}
+    for number, case in enumerate(WORST_RATIOS, 1):
+        yield f"worst-{case.policy}-{number}", "worst-ratio", {"number": number}
+    for output, requests in EQUAL:
+        yield f"equal-o{output}-n{requests:03}", "identical", {"output": output, "requests": requests}
+    for output, copies in PAIRS:
+        yield f"pairs-o{output}-n{2 * copies:02}", "adversarial-svf", {"output": output, "copies": copies}
 
 
 def teaching() -> Iterator[Recipe]:
