@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 
 from kvopt.bounds import prices
 from kvopt.exact.proof import search_certificate
-from kvopt.exact.relaxation import HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
+from kvopt.exact.relaxation import ALL_TYPES, HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
 from kvopt.exact.search import Pass, Search, profile_sizes
+from kvopt.large.annealing import Annealer
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solving import Answer
 from kvopt.verify import MOST_OUTPUT
 
-#: Width of the beam that the memory prices alone guide.
-FIRST_BEAM = 100
+#: Width of the beam that the memory prices alone guide; with more types than `ALL_TYPES` this many moves of
+#: annealing for each request find better schedules in the same time.
+FIRST_BEAM, FIRST_MOVES = 100, 5_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     else:
         search = sharpened(search)
         price_bound = search.ceiling(search.root_bound)
-        search.run(incumbent(monitor), FIRST_BEAM)
+        first_schedules(search)
         for attempt in THOROUGH:
             tighten(search, attempt.effort)
             threshold, proof = attempted(search, attempt)
@@ -112,6 +114,17 @@ def sharpened(search: Search) -> Search:
     if sharper.scale == search.scale:
         sharper.relaxation = search.relaxation
     return sharper
+
+
+def first_schedules(search: Search) -> None:
+    """Schedules guided by the memory prices alone."""
+    instance, monitor = search.instance, search.monitor
+    if len(instance.types) <= ALL_TYPES:
+        search.run(incumbent(monitor), FIRST_BEAM)
+    elif not monitor.stopped:
+        assert monitor.best_starts is not None
+        annealer = Annealer(instance, search.prices, monitor)
+        annealer.run(monitor.best_starts, float(FIRST_MOVES * instance.n), monitor.seed, float("inf"))
 
 
 def tighten(search: Search, effort: Effort, *, all_types: bool = False) -> None:
