@@ -9,10 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kvopt.errors import InputError
-from kvopt.model import IntArray
 from kvopt.online import SimulationResult
 
 if TYPE_CHECKING:
@@ -105,7 +102,7 @@ def run(
 def figures(result: SimulationResult) -> Row:
     """The measurements that all experiments share; None where the run did not finish.
 
-    ``sustained_per_s`` counts the completions of `under_load`: fewer than arrivals if the queue grows.
+    ``sustained_per_s`` counts the completions while the load lasts: fewer than arrivals if the queue grows.
 
     Raises
     ------
@@ -114,7 +111,8 @@ def figures(result: SimulationResult) -> Row:
     """
     if result.stopped_by == "interrupted":
         raise KeyboardInterrupt
-    late, seconds = under_load(result)
+    first, last = under_load(result)
+    late = int(((result.completion > first) & (result.completion <= last)).sum())
     summary = result.summary()
     latency, ttft = summary["latency"] or {}, summary["time_to_first_token"] or {}
     done = result.finished
@@ -123,7 +121,7 @@ def figures(result: SimulationResult) -> Row:
         "mean_latency_s": latency["mean"] if done else None,
         "p95_latency_s": latency["p95"] if done else None,
         "mean_first_token_s": ttft["mean"] if done else None,
-        "sustained_per_s": len(late) / seconds if seconds > 0 else None,
+        "sustained_per_s": late / (last - first) if last > first else None,
         "evictions": int(result.evictions.sum()),
         "mean_memory": result.mean_memory / result.source.capacity,
         "iterations": result.iterations,
@@ -131,11 +129,10 @@ def figures(result: SimulationResult) -> Row:
     }
 
 
-def under_load(result: SimulationResult) -> tuple[IntArray, float]:
-    """Requests completed between 40 % and 100 % of the time of arrivals, and the length of that time in seconds."""
+def under_load(result: SimulationResult) -> tuple[float, float]:
+    """The stretch of time in which throughput is measured: from 40 % of the time of arrivals to the last arrival."""
     last = float(result.arrival.max())
-    first = 0.4 * last + 0.6 * float(result.arrival.min())
-    return np.flatnonzero((result.completion > first) & (result.completion <= last)), last - first
+    return 0.4 * last + 0.6 * float(result.arrival.min()), last
 
 
 def mean(rows: Iterable[Row], key: str, **where: Any) -> float | None:

@@ -20,7 +20,7 @@ from kvopt.experiments.workload import LLAMA_7B_CAPACITY, LLAMA_7B_TIME, of_type
 from kvopt.fluid import Mix, limit_shares
 from kvopt.fluid.nested import Segments
 from kvopt.hardware import find_iteration_time
-from kvopt.online import Seconds, Unknown, simulate
+from kvopt.online import Seconds, SimulationResult, Unknown, simulate
 from kvopt.policies import find_policy
 from kvopt.policies.nested_wait import NestedWait, NestedWaitAdvancing
 from kvopt.policies.wait import Wait, WaitAdvancing
@@ -86,7 +86,7 @@ def cells(seed: int, quick: bool) -> list[Row]:
             "seed": s,
         }
         for case, (_, requests) in CASES.items()
-        for load in ((1.3,) if quick else (0.8, 0.95, 1.05, 1.2, 1.5))
+        for load in ((1.3,) if quick else (0.8, 0.95, 1.2, 1.5))
         for s in range(seed, seed + (1 if quick else 2))
         for policy, budget in (
             *((name, BUDGET) for name in (OVERLOAD_POLICIES[:4] if quick else OVERLOAD_POLICIES)),
@@ -148,7 +148,7 @@ def policy_of(cell: Row) -> Any:
 def measure(cell: Row) -> Row:
     """One run; Nested WAIT is told nothing about outputs.
 
-    ``sustained`` is the part of the fluid limit that the requests completed under load stand for.
+    ``sustained`` is the part of the fluid limit that is reached under load.
     """
     traffic = of_types(case_mix(cell["part"], cell["rate"]), LLAMA_7B_CAPACITY, cell["requests"], cell["seed"])
     clock = Seconds(find_iteration_time(LLAMA_7B_TIME), token_budget=cell["token_budget"])
@@ -157,11 +157,25 @@ def measure(cell: Row) -> Row:
     row = figures(result)
     if cell["part"] == "row":
         return row | {"line": f"{cell['policy']}, {cell['token_budget']} tokens"}
-    late, seconds = under_load(result)
-    part = shares(cell["part"])
-    done = zip(traffic.prompt[late].tolist(), traffic.output[late].tolist(), strict=True)
     whole = "" if cell["token_budget"] else ", whole prompts"
-    return row | {"line": cell["policy"] + whole, "sustained": sum(part[kind] for kind in done) / seconds}
+    return row | {"line": cell["policy"] + whole, "sustained": sustained(result, shares(cell["part"]))}
+
+
+def sustained(result: SimulationResult, part: dict[tuple[int, int], float]) -> float:
+    """Part of the fluid limit that the work done under load stands for.
+
+    A request counts for its share of the limit, spread over its run (the one that completed) like the tokens it
+    holds: of an output o after a prompt s a part x is generated with the part x (2 s + x o) / (2 s + o) of them.
+    """
+    prompt, output = result.source.prompt, result.source.output
+    share = np.array([part[kind] for kind in zip(prompt.tolist(), output.tolist(), strict=True)])
+
+    def done(time: float) -> np.ndarray:
+        progress = np.clip((time - result.start) / (result.completion - result.start), 0, 1)
+        return progress * (2 * prompt + progress * output) / (2 * prompt + output)
+
+    first, last = under_load(result)
+    return float(share @ (done(last) - done(first))) / (last - first)
 
 
 def draw(rows: Sequence[Row]) -> Figure:
@@ -196,7 +210,7 @@ def draw(rows: Sequence[Row]) -> Figure:
             highest = max(row["load"] for row in here)
             ax.plot([0.8, 1.0, highest], [0.8, 1.0, 1.0], color="#999999", linewidth=0.8, zorder=0)
         ax.set_xlabel("arrival rate over the fluid limit")
-        ax.set_ylabel("completed under load, part of the fluid limit")
+        ax.set_ylabel("served under load, part of the fluid limit")
         if here and case != "memory":  # its lines are those of the last panel
             ax.legend(fontsize="x-small", loc="lower right")
     return figure
@@ -232,7 +246,7 @@ def findings(rows: Sequence[Row]) -> list[str]:
         loads = sorted({row["load"] for row in rows if row["part"] == case})
         shown = [(line, mean(rows, "sustained", part=case, load=loads[-1], line=line)) for line in OVERLOAD_LINES]
         found.append(
-            f"{TITLES[case]}, fluid limit {limit(case):.3f} requests/s, arrivals {loads[-1]:g} times that: completed "
+            f"{TITLES[case]}, fluid limit {limit(case):.3f} requests/s, arrivals {loads[-1]:g} times that: served "
             + ", ".join(f"{line} {100 * value:.1f} %" for line, value in shown if value)
         )
     return found
