@@ -75,10 +75,16 @@ class StartPlan:
     @cached_property
     def memory(self) -> IntArray:
         """Tokens held in each round of the period once the plan has run for long, int64 of shape (period,)."""
-        held = np.zeros(len(self.quota), np.int64)
+        period = len(self.quota)
+        held = np.zeros(period, np.int64)
         for k, (s, o) in enumerate(zip(self.mix.prompt, self.mix.output, strict=True)):
-            for age in range(o):
-                held += np.roll(self.quota[:, k], age) * (s + 1 + age)
+            earlier = -(-o // period) * period  # rounds before the period that still matter, in whole periods
+            starts = np.tile(self.quota[:, k], earlier // period + 1)
+            number = np.concatenate(([0], np.cumsum(starts)))
+            timed = np.concatenate(([0], np.cumsum(starts * np.arange(len(starts)))))
+            t = earlier + np.arange(period)
+            # Started in round u, a request holds s + 1 + t - u in round t = u .. u + o - 1.
+            held += (s + 1 + t) * (number[t + 1] - number[t + 1 - o]) - (timed[t + 1] - timed[t + 1 - o])
         return held
 
     @property
