@@ -671,11 +671,12 @@ class Replay:
         bits, width, capacity, field = self.bits, self.width, self.capacity, self.field
         kinds = [k for k, count in enumerate(remaining) if count]
         before = (window >> (bits * (width - 1))) & field
+        ahead = window >> (bits * width)
         for w in range(self.last_wait(label, gap) + 1):
             r = t + w
             if w > 0:
                 # Round r - 1 passes: no later start touches it, its memory is final.
-                before = (window >> (bits * (width + w - 1))) & field
+                before, ahead = ahead & field, ahead >> bits
                 if before == capacity:
                     due = NEVER
                 elif r - 1 >= due:
@@ -685,7 +686,9 @@ class Replay:
                 if cost + self.future(remaining, r) > self.limit:
                     return
             for k in kinds:
-                if self.arrival[k] > r or (w == 0 and k < mark) or not self.fits(window, k, w):
+                if self.arrival[k] > r or (w == 0 and k < mark):
+                    continue
+                if (self.room[k] - (ahead & self.mask[k])) & self.guard[k] != self.guard[k]:
                     continue
                 if self.follows[k] and remaining[k - 1]:
                     # A request of the same shape came earlier: exchanging the two changes nothing else.
@@ -732,15 +735,20 @@ class Replay:
     ) -> Label | None:
         """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
         kinds = [k for k, count in enumerate(remaining) if count]
-        move = 0
+        bits, room, guard, mask, arrival = self.bits, self.room, self.guard, self.mask, self.arrival
+        move, now, ahead = 0, r, window >> (bits * self.width)
         while True:
-            now = r + move
-            present = [k for k in kinds if self.arrival[k] <= now]
-            if any((move > 0 or k >= mark) and self.fits(window, k, move) for k in present):
+            present = startable = False
+            for k in kinds:
+                if arrival[k] <= now:
+                    present = True
+                    # As in `fits`, written out: much of the checker's time is spent here.
+                    if (move or k >= mark) and (room[k] - (ahead & mask[k])) & guard[k] == guard[k]:
+                        startable = True
+                        break
+            if startable or (move >= self.width and not present):
                 break
-            if move >= self.width and not present:
-                break
-            used = (window >> (self.bits * (self.width + move))) & self.field
+            used = ahead & self.field
             if used == self.capacity:
                 due = NEVER
             elif now >= due:
@@ -749,9 +757,9 @@ class Replay:
                 cost += self.prices[now] * (self.capacity - used)
             for k in kinds:
                 x = move - self.output[k] + 1
-                if r + x >= self.arrival[k] and self.fits(window, k, x):
+                if r + x >= arrival[k] and self.fits(window, k, x):
                     return None
-            move += 1
+            move, now, ahead = move + 1, now + 1, ahead >> bits
         if move >= self.width:
             # The worker is empty: on to the next arrival.
             following = max(now, min(self.arrival[k] for k in kinds))
@@ -827,11 +835,12 @@ class Relaxation:
         if best is not None:
             return best
         best, scale, before, least = NEVER, self.scale, self.known[j - 1], self.after_start[j]
+        ways = self.ways.get(node, ())
         for wait in range(-(-node.bit_length() // self.bits) + 1):
             waited = scale * wait * j
             if waited + self.empty[j] >= best:
                 break
-            for c, start, move, reached in self.starts(node, wait):
+            for c, start, move, reached in ways[wait] if wait < len(ways) else self.starts(node, wait):
                 value = waited + start
                 if value + least[c] < best:
                     value += scale * move * (j - 1)
