@@ -31,6 +31,14 @@ __all__ = ["EXPERIMENTS", "Experiment", "Outcome", "Row", "find_experiment", "ru
 def find_experiment(name: str) -> Experiment:
     """The experiment of a name.
 
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Experiment
+
     Raises
     ------
     UnknownNameError

@@ -46,7 +46,15 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of an experiment, all of them unless it was interrupted."""
+    """What a run of an experiment gave.
+
+    Attributes
+    ----------
+    rows : list of Row
+        One for each cell that was measured.
+    interrupted : bool
+        Whether cells are missing.
+    """
 
     rows: list[Row]
     interrupted: bool
@@ -79,6 +87,10 @@ def run(
         Fewer and shorter runs.
     on_progress : callable, optional
         Called after each cell with ``elapsed_s``, ``runs`` and ``of``.
+
+    Returns
+    -------
+    Outcome
 
     Raises
     ------
