@@ -23,15 +23,17 @@ from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies.backlog import list_schedule
 
-#: Places of the order that a window covers, that it fixes before it slides on, that it may exchange with behind it.
-WINDOW, COMMIT, REACH = 40, 2, 300
+#: Places that a window covers: twice the requests running on average, within these limits.
+LEAST_WINDOW, MOST_WINDOW = 40, 100
+#: It fixes this part of them before it slides on, and may exchange with so many places behind it.
+COMMIT_SHARE, REACH = 25, 300
 #: First and last temperature (see `kernels.anneal`).
 HOT, COLD = 0.01, 0.001
 #: Requests fixed between two comparisons: at least so many, and more where that makes too many comparisons.
 STAGE, MOST_STAGES = 10, 1000
-#: Moves in a window before more rivals do more good, the most of them (less in tiny windows), and the most rivals.
-GOOD_STEPS, MOST_STEPS, MOST_RIVALS = 2_000, 8_000, 64
-#: Moves for each pair of requests, at most.
+#: Moves for each request to fix before more rivals do more good, most in a window, and most rivals.
+GOOD_MOVES, MOST_STEPS, MOST_RIVALS = 1_000, 8_000, 64
+#: Most moves in a window for each pair of requests, where these are few.
 STEPS_PER_PAIR = 20
 
 
@@ -73,6 +75,9 @@ class Annealer:
         self.moves, self.seconds = 0.0, 0.0
         # No more requests than this can ever run at once.
         self._room = int(np.searchsorted(np.cumsum(np.sort(instance.prompt + 1)), instance.capacity, "right")) + 1
+        running = instance.capacity * float(instance.output.sum()) / float(instance.volume.sum())
+        self._window = int(np.clip(2 * running, LEAST_WINDOW, MOST_WINDOW))
+        self._commit = -(-self._window // COMMIT_SHARE)
         self._most_steps = min(MOST_STEPS, STEPS_PER_PAIR * instance.n**2)
         # Fixing nothing loads the kernel, or compiles it, before the clock of `seconds` starts.
         order = np.arange(instance.n)
@@ -81,7 +86,7 @@ class Annealer:
     @property
     def most_moves(self) -> int:
         """Moves that one pass can make good use of."""
-        return MOST_RIVALS * self._most_steps * -(-self.instance.n // COMMIT)
+        return MOST_RIVALS * self._most_steps * -(-self.instance.n // self._commit)
 
     def run(self, starts: IntArray, moves: float, seed: int, deadline_s: float = float("inf")) -> None:
         """Anneal the start order of a schedule once and offer what comes out.
@@ -99,8 +104,8 @@ class Annealer:
         n = instance.n
         order = np.lexsort((instance.volume, starts))
         usual = starts[order]
-        windows = -(-n // COMMIT)
-        count = int(np.clip(moves / (windows * GOOD_STEPS), monitor.workers, max(MOST_RIVALS, monitor.workers)))
+        windows = -(-n // self._commit)
+        count = int(np.clip(moves / (n * GOOD_MOVES), monitor.workers, max(MOST_RIVALS, monitor.workers)))
         count -= count % monitor.workers
         planned = min(self._most_steps, moves / (windows * count))
         rivals = [self._start(order) for _ in range(count)]
@@ -110,7 +115,7 @@ class Annealer:
             steps = planned
             if self.seconds > 0 and deadline_s < float("inf"):
                 affordable = self.moves / self.seconds * max(0.0, deadline_s - monitor.elapsed_s)
-                steps = min(planned, affordable / (-(-(n - done) // COMMIT) * count))
+                steps = min(planned, affordable / (-(-(n - done) // self._commit) * count))
             begun = time.perf_counter()
             seeds = random.integers(2**31, size=count).tolist()
             calls = [
@@ -123,7 +128,7 @@ class Annealer:
                     monitor.offer(list_schedule(instance, rival.order))
                 return
             self.seconds += time.perf_counter() - begun
-            self.moves += (int(steps) + 1) * count * -(-min(stage, n - done) // COMMIT)
+            self.moves += (int(steps) + 1) * count * -(-min(stage, n - done) // self._commit)
             if done + stage < n:
                 ranking = np.argsort(outlook, kind="stable")
                 for better, worse in zip(ranking[: count // 2], ranking[::-1], strict=False):
@@ -135,7 +140,7 @@ class Annealer:
     def _call(self, rival: Rival, usual: IntArray, fixed: int, steps: int, seed: int) -> tuple[Any, ...]:
         """Arguments of `kernels.anneal`."""
         state = rival.order, usual, rival.starts, rival.last, rival.level, rival.front, rival.value
-        shape = fixed, min(WINDOW, len(usual)), COMMIT, REACH
+        shape = fixed, min(self._window, len(usual)), self._commit, REACH
         return self.watch.halt, self.instance.capacity, *self.columns, *state, *shape, steps, HOT, COLD, seed
 
     def _start(self, order: IntArray) -> Rival:
