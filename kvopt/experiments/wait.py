@@ -148,7 +148,8 @@ def policy_of(cell: Row) -> Any:
 def measure(cell: Row) -> Row:
     """One run; Nested WAIT is told nothing about outputs.
 
-    ``sustained`` is the part of the fluid limit that is reached under load.
+    ``sustained`` is the part of the fluid limit that is reached under load: by work done where memory limits, by
+    completions where the token budget does.
     """
     traffic = of_types(case_mix(cell["part"], cell["rate"]), LLAMA_7B_CAPACITY, cell["requests"], cell["seed"])
     clock = Seconds(find_iteration_time(LLAMA_7B_TIME), token_budget=cell["token_budget"])
@@ -158,11 +159,15 @@ def measure(cell: Row) -> Row:
     if cell["part"] == "row":
         return row | {"line": f"{cell['policy']}, {cell['token_budget']} tokens"}
     whole = "" if cell["token_budget"] else ", whole prompts"
-    return row | {"line": cell["policy"] + whole, "sustained": sustained(result, shares(cell["part"]))}
+    if cell["part"] == "tokens":  # started prompts queue for the budget, so a run says little about when work was done
+        reached = row["sustained_per_s"] / limit("tokens")
+    else:
+        reached = sustained(result, shares(cell["part"]))
+    return row | {"line": cell["policy"] + whole, "sustained": reached}
 
 
 def sustained(result: SimulationResult, part: dict[tuple[int, int], float]) -> float:
-    """Part of the fluid limit that the work done under load stands for.
+    """Part of the fluid limit of memory that the work done under load stands for.
 
     A request counts for its share of the limit, spread over its run (the one that completed) like the tokens it
     holds: of an output o after a prompt s a part x is generated with the part x (2 s + x o) / (2 s + o) of them.
