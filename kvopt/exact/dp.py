@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kvopt.bounds import prices
+from kvopt.bounds import growth, prices, volume
 from kvopt.exact.proof import search_certificate
 from kvopt.exact.relaxation import ALL_TYPES, HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
 from kvopt.exact.search import Pass, Search, profile_sizes
@@ -21,8 +21,8 @@ from kvopt.solving import Answer
 from kvopt.verify import MOST_OUTPUT
 
 #: Width of the beam that the memory prices alone guide; with more types than `ALL_TYPES` this many moves of
-#: annealing for each request find better schedules in the same time.
-FIRST_BEAM, FIRST_MOVES = 100, 5_000
+#: annealing for each request find better schedules in the same time, and so many times more before each later attempt.
+FIRST_BEAM, FIRST_MOVES, MORE_MOVES = 100, 5_000, 5
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     else:
         search = sharpened(search)
         price_bound = search.ceiling(search.root_bound)
-        first_schedules(search)
-        for attempt in THOROUGH:
+        for number, attempt in enumerate(THOROUGH):
+            improve(search, number)
             tighten(search, attempt.effort)
             threshold, proof = attempted(search, attempt)
             if proof.complete or monitor.stopped:
@@ -78,22 +78,25 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         proof = replace(proof, bound=root_bound, layers=0, proofs=[])
         if price_bound == root_bound:
             search.relaxation = None
-    monitor.raise_bound(proof.bound)
     relaxation = search.relaxation
-    return Answer(
-        lower_bound=proof.bound,
-        # The checker does not take longer profiles than that.
-        certificate=search_certificate(proof, threshold, search) if search.width <= MOST_OUTPUT else None,
-        statistics={
-            "price_bound": price_bound,
-            "root_bound": root_bound,
-            "profiles": 0 if relaxation is None else relaxation.graph.nodes,
-            "classes": 0 if relaxation is None else len(relaxation.multipliers),
-            "labels": proof.kept,
-            "generated": proof.generated,
-            "layers": proof.layers,
-        },
-    )
+    statistics = {
+        "price_bound": price_bound,
+        "root_bound": root_bound,
+        "profiles": 0 if relaxation is None else relaxation.graph.nodes,
+        "classes": 0 if relaxation is None else len(relaxation.multipliers),
+        "labels": proof.kept,
+        "generated": proof.generated,
+        "layers": proof.layers,
+    }
+    if not proof.complete:
+        cheap = max(volume.bound(instance), growth.improved(instance, search.prices), key=lambda bound: bound.value)
+        if cheap.value > proof.bound:
+            monitor.raise_bound(cheap.value)
+            return Answer(cheap.value, cheap.certificate, statistics)
+    monitor.raise_bound(proof.bound)
+    # The checker does not take longer profiles than that.
+    certificate = search_certificate(proof, threshold, search) if search.width <= MOST_OUTPUT else None
+    return Answer(proof.bound, certificate, statistics)
 
 
 def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
@@ -116,15 +119,17 @@ def sharpened(search: Search) -> Search:
     return sharper
 
 
-def first_schedules(search: Search) -> None:
-    """Schedules guided by the memory prices alone."""
+def improve(search: Search, number: int) -> None:
+    """Schedules guided by the memory prices alone, before the thorough attempt of that number."""
     instance, monitor = search.instance, search.monitor
-    if len(instance.types) <= ALL_TYPES:
-        search.run(incumbent(monitor), FIRST_BEAM)
-    elif not monitor.stopped:
+    if monitor.stopped:
+        return
+    if len(instance.types) > ALL_TYPES:
         assert monitor.best_starts is not None
-        annealer = Annealer(instance, search.prices, monitor)
-        annealer.run(monitor.best_starts, float(FIRST_MOVES * instance.n), monitor.seed, float("inf"))
+        moves = float(FIRST_MOVES * MORE_MOVES**number * instance.n)
+        Annealer(instance, search.prices, monitor).run(monitor.best_starts, moves, monitor.seed + number)
+    elif number == 0:
+        search.run(incumbent(monitor), FIRST_BEAM)
 
 
 def tighten(search: Search, effort: Effort, *, all_types: bool = False) -> None:
