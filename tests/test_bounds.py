@@ -222,7 +222,8 @@ def test_marginal_volumes_follow_arrivals() -> None:
     # Volumes 6, 6 from round 0; 3 in round 1; nothing left from round 5 to 8; three of volume 1 in round 9.
     assert marginal.tolist() == [6, 3, 6, 6, 6, 0, 0, 0, 0, 1, 0, 0]
     assert fluid_length(instance.types, 3) == 10
-    assert fluid_prices(marginal, 6).tolist() == [6, 5, 3, 2, 1, 0, 0, 0, 0, 6, 0, 0]
+    # In round 0 a request of volume 6 is served: round 1 counts for it, who must wait, as 1/6.
+    assert fluid_prices(marginal, 6).tolist() == [5, 5, 3, 2, 1, 0, 0, 0, 0, 6, 0, 0]
 
 
 @given(st.integers(1, 2000), st.integers(1, 40), st.floats(0, 1e9))

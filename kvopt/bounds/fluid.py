@@ -67,14 +67,37 @@ def fluid_prices(marginal: IntArray, denominator: int | None = None) -> np.ndarr
     """Prices of the fluid schedule, as floats or as integers over `denominator`.
 
     One more token of memory in round t would bring ``1 / volume`` completions of the request then served
-    forward, and with them all later service of the busy period: the price of round t is the sum of
-    ``1/volume`` from t to the end of its busy period. For a backlog it is non-increasing and convex in t,
-    also after rounding, because the drops are rounded and not the prices.
+    forward, and with them all later service of the busy period. A request that arrives later and is served first, being
+    smaller, gains nothing by that: its rounds count for the larger request that waits. So the price of round t is
+    the sum over u >= t of ``1 / (largest volume served from t to u)``, to the end of the busy period: the optimal dual
+    of the preemptive problem with mean instead of last rounds of service. For a backlog it is non-increasing
+    and convex in t, also after rounding, because the drops are rounded and not the prices.
+
+    >>> fluid_prices(np.array([4, 2, 4]), 8).tolist(), fluid_prices(np.array([2, 0, 2, 4]), 8).tolist()
+    ([6, 6, 2], [4, 0, 6, 2])
     """
     drops = np.zeros(len(marginal))
     np.divide(1.0 if denominator is None else denominator, marginal, out=drops, where=marginal > 0)
     if denominator is not None:
         drops = np.rint(drops).astype(np.int64)
-    ahead = np.cumsum(drops[::-1])
-    idle = np.maximum.accumulate(np.where(marginal[::-1] > 0, 0, ahead))
-    return np.ascontiguousarray((ahead - idle)[::-1])
+    begin = np.flatnonzero(np.diff(marginal, prepend=-1))
+    length = np.diff(begin, append=len(marginal))
+    after = np.zeros(len(begin), dtype=drops.dtype)
+    # Rounds behind the present segment by the volume that they count for, the largest last; what they are worth.
+    stack: list[tuple[int, int, float]] = []
+    columns = (marginal[begin].tolist(), drops[begin].tolist(), length.tolist())
+    total = 0 * drops.sum().item()
+    for k, (volume, drop, rounds) in reversed(list(enumerate(zip(*columns, strict=True)))):
+        if volume == 0:
+            stack, total = [], 0 * total
+            continue
+        behind = 0
+        while stack and stack[-1][0] <= volume:
+            _, more, worth = stack.pop()
+            behind += more
+            total -= more * worth
+        after[k] = total + behind * drop
+        stack.append((volume, behind + rounds, drop))
+        total += (behind + rounds) * drop
+    to_end = np.repeat(begin + length, length) - np.arange(len(marginal))
+    return np.repeat(after, length) + to_end * drops
