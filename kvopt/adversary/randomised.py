@@ -8,14 +8,14 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from kvopt.adversary.game import Game
 from kvopt.adversary.mix import MOST_ROUNDS, Mix, Play, certified_ratio
 from kvopt.adversary.states import States
 from kvopt.adversary.watching import run_watched
 from kvopt.errors import SolverError, TooLargeError
-from kvopt.mip.linear import FloatArray, LinearProgramme, Optimum
+from kvopt.mip.linear import LinearProgramme, Optimum
+from kvopt.model import FloatArray, IntArray
 from kvopt.monitor import Monitor
 
 #: Memory of building and solving, measured for each coefficient.
@@ -290,7 +290,7 @@ class _Flow:
         return worst
 
 
-def whole(weights: FloatArray) -> npt.NDArray[np.int64]:
+def whole(weights: FloatArray) -> IntArray:
     """Integers in the proportions of `weights`: exact ones where the weights are near multiples of one unit."""
     scaled = weights / weights.max()
     for units in range(1, MOST_UNITS + 1):

@@ -18,12 +18,9 @@ import time
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from kvopt.bounds.fluid import fluid_prices, marginal_volumes
-from kvopt.model import IntArray, RequestTypes
-
-FloatArray = npt.NDArray[np.float64]
+from kvopt.model import FloatArray, IntArray, RequestTypes
 
 #: Smoothing falls geometrically over the stages, from max(3, H/200) rounds to the last value.
 LAST_SMOOTHING_ROUNDS = 0.01

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kvopt.errors import KvoptError
-from kvopt.fluid.mix import FloatArray, Mix
+from kvopt.fluid.mix import Mix
 from kvopt.hardware import IterationTime
+from kvopt.model import FloatArray
 
 
 class UnstableLoadError(KvoptError):

@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from kvopt.errors import InputError
 from kvopt.hardware import IterationTime
-from kvopt.model import MAX_VALUE, IntArray
-
-FloatArray = npt.NDArray[np.float64]
+from kvopt.model import MAX_VALUE, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,10 @@ import numpy as np
 from kvopt.errors import InputError
 from kvopt.fluid.condition import Condition
 from kvopt.fluid.equilibrium import UnstableLoadError, equilibrium
-from kvopt.fluid.mix import FloatArray, IntArray, Mix
+from kvopt.fluid.mix import Mix
 from kvopt.fluid.thresholds import positive
 from kvopt.hardware import IterationTime
+from kvopt.model import FloatArray, IntArray
 
 #: Below this the ratios of thresholds cannot be told from the probabilities they must exceed.
 SMALLEST_SLACK = 1e-9

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kvopt.errors import InputError
-from kvopt.fluid.mix import FloatArray, Mix
+from kvopt.fluid.mix import Mix
 from kvopt.hardware import IterationTime
+from kvopt.model import FloatArray
 
 
 @dataclass(frozen=True)

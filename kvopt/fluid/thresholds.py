@@ -10,8 +10,9 @@ import numpy as np
 from kvopt.errors import InputError
 from kvopt.fluid.condition import Condition
 from kvopt.fluid.equilibrium import equilibrium
-from kvopt.fluid.mix import FloatArray, Mix
+from kvopt.fluid.mix import Mix
 from kvopt.hardware import IterationTime
+from kvopt.model import FloatArray
 
 #: Relative slack of comparisons between sums of floats that are equal at the equilibrium itself.
 ROUNDING = 1e-9

@@ -8,12 +8,10 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from kvopt.errors import SolverError
 from kvopt.mip.libraries import SolveInterrupter, mathopt, model_pb2
-
-FloatArray = npt.NDArray[np.float64]
+from kvopt.model import FloatArray
 
 
 class Optimum(NamedTuple):

@@ -7,14 +7,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from kvopt.errors import InputError, SolverError
 from kvopt.mip.formulation import Formulation, aggregated
 from kvopt.mip.libraries import mathopt, model_pb2
-from kvopt.model import Instance, IntArray, exact_sum
-
-FloatArray = npt.NDArray[np.float64]
+from kvopt.model import FloatArray, Instance, IntArray, exact_sum
 
 
 class Relaxation(NamedTuple):

@@ -1,6 +1,6 @@
 """Instances, schedules, results, certificates: frozen, integers; imports nothing else of kvopt but its errors."""
 
-from kvopt.model.instance import MAX_REQUESTS, MAX_VALUE, Instance, IntArray, RequestTypes, exact_sum
+from kvopt.model.instance import MAX_REQUESTS, MAX_VALUE, FloatArray, Instance, IntArray, RequestTypes, exact_sum
 from kvopt.model.result import Certificate, Result, Status
 from kvopt.model.schedule import Schedule
 
@@ -8,6 +8,7 @@ __all__ = [
     "MAX_REQUESTS",
     "MAX_VALUE",
     "Certificate",
+    "FloatArray",
     "Instance",
     "IntArray",
     "RequestTypes",

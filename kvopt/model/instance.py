@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 
 #: Largest value of any field of an instance.
 MAX_VALUE = 2**31 - 1

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kvopt.model import IntArray
-from kvopt.online.traffic import FloatArray
+from kvopt.model import FloatArray, IntArray
 
 #: Status of a request.
 ABSENT, WAITING, RUNNING, COMPLETED = 0, 1, 2, 3

@@ -10,8 +10,8 @@ import numpy as np
 
 from kvopt.errors import InputError
 from kvopt.hardware.energy import PowerModel
-from kvopt.model import Instance, IntArray, Schedule
-from kvopt.online.traffic import FloatArray, Traffic
+from kvopt.model import FloatArray, Instance, IntArray, Schedule
+from kvopt.online.traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kvopt.errors import InputError
-from kvopt.model import Instance, IntArray
-
-FloatArray = npt.NDArray[np.float64]
+from kvopt.model import FloatArray, Instance, IntArray
 
 
 @dataclass(frozen=True, eq=False)

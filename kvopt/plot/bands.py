@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from kvopt.errors import InputError
-from kvopt.model import Instance, IntArray, Schedule
+from kvopt.model import FloatArray, Instance, IntArray, Schedule
 from kvopt.plot.classes import HATCHES, Classes
 
 #: Up to this many rounds each has a column of its own.
@@ -18,8 +18,6 @@ SINGLE_ROUNDS_MAX = 600
 COLUMNS = 200
 #: Longest schedule whose memory is summed up round by round (0.4 GB an array).
 ROUNDS_MAX = 50_000_000
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def draw_bands(ax: Axes, plan: Schedule, groups: Classes) -> None:

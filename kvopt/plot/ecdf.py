@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from kvopt.errors import InputError
-from kvopt.model import IntArray, Result, Schedule
-from kvopt.plot.bands import FloatArray
+from kvopt.model import FloatArray, IntArray, Result, Schedule
 from kvopt.plot.blocks import schedule_of
 from kvopt.plot.canvas import axes, line_styles, whole_numbers
 

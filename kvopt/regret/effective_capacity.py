@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from kvopt.errors import SolverError
+from kvopt.model import FloatArray
 from kvopt.regret.mix import Mix
 from kvopt.regret.profiles import ProfileGraph, profile_graph
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Flows below this are taken for rounding errors of the solver.
 FLOW_TOLERANCE = 1e-9

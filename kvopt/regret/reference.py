@@ -13,9 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 from kvopt.errors import InputError, UnknownNameError
-from kvopt.model import IntArray
+from kvopt.model import FloatArray, IntArray
 from kvopt.regret.paths import ArrivalPath, draw_path
-from kvopt.regret.tables import ActionArray, ArrivalStages, FloatArray, StateSpace, clearing, follow
+from kvopt.regret.tables import ActionArray, ArrivalStages, StateSpace, clearing, follow
 
 #: Futures drawn for `expected_hindsight` unless told otherwise.
 FUTURES = 60

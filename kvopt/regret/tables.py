@@ -19,12 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kvopt.errors import InputError, TooLargeError
-from kvopt.model import IntArray
+from kvopt.model import FloatArray, IntArray
 from kvopt.regret.mix import Mix
 from kvopt.regret.paths import check_process
 from kvopt.regret.profiles import ProfileGraph
 
-FloatArray = npt.NDArray[np.float64]
 ActionArray = npt.NDArray[np.int8]
 AnyArray = npt.NDArray[Any]
 
