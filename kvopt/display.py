@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from kvopt.model import Instance, Result
+from kvopt.rounding import percent
 
 #: Most types listed for an instance, those with the most requests first.
 TYPES_SHOWN = 8
@@ -51,7 +52,7 @@ def result_html(result: Result) -> str:
         lines.append(["average latency", f"{float(result.schedule.average_latency):,.4f} rounds"])
     lines.append(["lower bound", "none" if result.lower_bound is None else f"{result.lower_bound:,} rounds"])
     if result.gap is not None:
-        lines.append(["gap", f"{float(result.gap):.2%}"])
+        lines.append(["gap", percent(result.gap)])
     lines.append(["certificate", "none" if result.certificate is None else escape(result.certificate.kind)])
     if result.runtime_s is not None:
         lines.append(["time", f"{result.runtime_s:.2f} s"])

@@ -14,8 +14,9 @@ from kvopt.adversary.families import FAMILIES, LargePrompts, Stream
 from kvopt.adversary.game import Game
 from kvopt.adversary.random_start import random_start
 from kvopt.adversary.randomised import randomised_value
-from kvopt.adversary.tables import MENUS, decimal, horizon
+from kvopt.adversary.tables import MENUS, horizon
 from kvopt.policies import find_policy
+from kvopt.rounding import decimal
 
 PAGE = ROOT / "docs/adversary.md"
 MENU_OF = {"first": "small-and-long", "second": "large-prompts"}
@@ -41,8 +42,8 @@ def test_randomised_values():
         if capacity > 10 or requests > 4:
             continue
         found = randomised_value(Game.of(capacity, MENUS[MENU_OF[row["menu"]]](capacity), requests, last))
-        assert decimal(found.lower, up=False) == row["at least"]
-        assert decimal(found.upper, up=True) == row["at most"]
+        assert decimal(found.lower, 8, up=False) == row["at least"]
+        assert decimal(found.upper, 8, up=True) == row["at most"]
         assert str(found.lower) == row["as a fraction"]
 
 
@@ -86,7 +87,7 @@ def test_random_starts():
             continue
         family = {"stream": Stream, "large-prompts": LargePrompts}[row["family, random start"]](capacity)
         found = random_start(family, last, every)
-        assert decimal(found.lower, up=False)[:6] == row["ratio at least"]
+        assert decimal(found.lower, 8, up=False)[:6] == row["ratio at least"]
         assert found.requests == int(row["n"].replace(",", ""))
     for family, growth in (("large-prompts", "0.4"), ("stream", "0.2")):
         ends = [row for row in rows if row["family, random start"] == family]

@@ -13,12 +13,13 @@ from kvopt.adversary.families import LargePrompts
 from kvopt.adversary.mix_file import read_mix
 from kvopt.adversary.random_start import random_start
 from kvopt.adversary.search import Space, search
-from kvopt.adversary.tables import DETERMINISTIC, RANDOMISED, Row, decimal, markdown
+from kvopt.adversary.tables import DETERMINISTIC, RANDOMISED, Row, markdown
 from kvopt.cli import app
 from kvopt.errors import InputError
 from kvopt.monitor import Monitor
 from kvopt.online import simulate
 from kvopt.policies import find_policy
+from kvopt.rounding import decimal
 from kvopt.verify import verify
 
 ANY = Instance.from_rows(1, [(0, 1)])
@@ -201,6 +202,6 @@ def test_tables_text():
     assert "| large-prompts | 8 | 5 | 10 | 1 | 1.2934" in text
     assert "| 3 | 9/7 | not computed |" in text
     assert "| small-and-long | 6 | 5 | 5 | 1.30453172 | 2159/1655 | 1.30460000 |" in text
-    assert decimal(Fraction(1, 3), up=True) == "0.33333334"
+    assert decimal(Fraction(1, 3), 8, up=True) == "0.33333334"
     assert len(DETERMINISTIC) == 2
     assert all(len(row) == 4 for row in RANDOMISED)

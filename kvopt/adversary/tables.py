@@ -12,6 +12,7 @@ from kvopt.adversary.game import Game
 from kvopt.adversary.random_start import RandomStart, random_start
 from kvopt.adversary.randomised import randomised_value
 from kvopt.monitor import Monitor
+from kvopt.rounding import decimal
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def markdown(found: list[Row], started: list[RandomStart]) -> str:
         if row.randomised and row.lower is not None and row.upper is not None:
             g = row.game
             fraction = str(row.lower) if row.lower.denominator < 10**5 else "long"
-            proved = f"{decimal(row.lower, up=False)} | {fraction} | {decimal(row.upper, up=True)}"
+            proved = f"{decimal(row.lower, 8, up=False)} | {fraction} | {decimal(row.upper, 8, up=True)}"
             lines.append(f"| {row.menu} | {g.menu.capacity} | {g.requests} | {g.horizon} | {proved} |")
     parts.append("\n".join(lines))
     lines = ["Random start of the stream; proved for randomised policies.", ""]
@@ -127,16 +128,6 @@ def markdown(found: list[Row], started: list[RandomStart]) -> str:
     for bound in started:
         family = "stream" if isinstance(bound.family, Stream) else "large-prompts"
         size = f"{bound.family.capacity} | {bound.requests:,} | {bound.last:,} | {bound.every}"
-        lines.append(f"| {family} | {size} | {decimal(bound.lower, up=False)} |")
+        lines.append(f"| {family} | {size} | {decimal(bound.lower, 8, up=False)} |")
     parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
-
-
-def decimal(value: Fraction, *, up: bool) -> str:
-    """Eight decimals, rounded so that a bound stays a bound.
-
-    >>> decimal(Fraction(9, 7), up=False), decimal(Fraction(9, 7), up=True)
-    ('1.28571428', '1.28571429')
-    """
-    units = -(-value.numerator * 10**8 // value.denominator) if up else value.numerator * 10**8 // value.denominator
-    return f"{units // 10**8}.{units % 10**8:08d}"

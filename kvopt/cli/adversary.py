@@ -19,6 +19,7 @@ from kvopt.cli.console import (
     say,
 )
 from kvopt.errors import InputError
+from kvopt.rounding import decimal
 
 if TYPE_CHECKING:
     from kvopt.adversary.curve import Point
@@ -109,7 +110,6 @@ def solve_randomised(game: Game, monitor: Monitor, output: str | None) -> tuple[
     """The report of a randomised game, and a line of text."""
     from kvopt.adversary.mix_file import write_mix
     from kvopt.adversary.randomised import randomised_value
-    from kvopt.adversary.tables import decimal
 
     found = randomised_value(game, monitor)
     report = {
@@ -127,8 +127,8 @@ def solve_randomised(game: Game, monitor: Monitor, output: str | None) -> tuple[
     if output is not None:
         write_mix(found.mix, found.lower, output)
     text = (
-        f"linear programme {found.value:.8f}; proved: at least {decimal(found.lower, up=False)} ({found.lower}) "
-        f"by a mix of {len(found.mix.plays)} release sequences, at most {decimal(found.upper, up=True)}"
+        f"linear programme {found.value:.8f}; proved: at least {decimal(found.lower, 8, up=False)} ({found.lower}) "
+        f"by a mix of {len(found.mix.plays)} release sequences, at most {decimal(found.upper, 8, up=True)}"
     )
     return report, text
 
@@ -212,7 +212,6 @@ def random_start(
     """Lower bound for randomised policies: the family's stream begins in a random round, or never."""
     from kvopt.adversary.families import FAMILIES, LargePrompts, Stream
     from kvopt.adversary.random_start import random_start as best_start
-    from kvopt.adversary.tables import decimal
     from kvopt.errors import UnknownNameError
 
     makers = {key: make for key, make in FAMILIES.items() if make in (Stream, LargePrompts)}
@@ -224,7 +223,7 @@ def random_start(
     else:
         typer.echo(
             f"{family}, M={capacity:,}, n={found.requests:,}, beginning in 0..{last:,} every {every} or never: "
-            f"no online policy, randomised or not, has a competitive ratio below {decimal(found.lower, up=False)} "
+            f"no online policy, randomised or not, has a competitive ratio below {decimal(found.lower, 8, up=False)} "
             f"({len(found.weights)} beginnings)"
         )
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, the progress line, interruption, printing of numbers."""
+"""What the commands share: options, the progress line, interruption, numbers as typed."""
 
 from __future__ import annotations
 
@@ -120,14 +120,6 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def percent(value: Fraction | None) -> str:
-    """A ratio as a percentage with two decimals, rounded up so that no gap looks smaller than it is."""
-    if value is None:
-        return "-"
-    hundredths = -(-value.numerator * 10_000 // value.denominator)
-    return f"{hundredths / 100:.2f} %"
 
 
 def exact(text: str, what: str) -> Fraction:

@@ -18,9 +18,9 @@ from kvopt.cli.console import (
     Workers,
     check_output,
     interruptible,
-    percent,
     say,
 )
+from kvopt.rounding import percent
 
 if TYPE_CHECKING:
     from kvopt.model import Result

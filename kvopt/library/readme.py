@@ -6,6 +6,8 @@ from fractions import Fraction
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from kvopt import rounding
+
 if TYPE_CHECKING:
     from kvopt.library.index import Entry
 
@@ -162,6 +164,4 @@ def percent(gap: str | None) -> str:
     if gap is None:
         return "-"
     exact = Fraction(gap)
-    if exact == 0:
-        return "0 %"
-    return f"{-(-exact.numerator * 10_000 // exact.denominator) / 100:.2f} %"
+    return "0 %" if exact == 0 else rounding.percent(exact)

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from kvopt.errors import InputError
 from kvopt.model import Result
 from kvopt.plot.canvas import axes, whole_numbers
+from kvopt.rounding import percent
 
 #: Runs whose improvements spread over more than this ratio of times get a logarithmic axis.
 LOG_RATIO = 30.0
@@ -64,7 +65,7 @@ def trajectory(result: Result, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlabel("seconds")
     ax.set_ylabel("total latency in rounds")
-    gap = "" if result.gap is None else f", gap {float(result.gap):.2%}"
+    gap = "" if result.gap is None else f", gap {percent(result.gap)}"
     ax.set_title(f"{result.instance.name}, {result.solver}: {result.status}{gap}", loc="left", fontsize="medium")
     ax.legend(fontsize="small")
     return ax

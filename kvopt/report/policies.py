@@ -7,6 +7,7 @@ from html import escape
 
 from kvopt.bounds import volume
 from kvopt.model import Result
+from kvopt.rounding import decimal
 from kvopt.solving import solve
 from kvopt.verify import Verification
 
@@ -68,4 +69,4 @@ def ratio(value: int, bound: int) -> str:
     exact = Fraction(value, bound)
     if exact == 1:
         return "1"
-    return f"{-(-exact.numerator * 10_000 // exact.denominator) / 10_000:,.4f}"
+    return decimal(exact, 4, up=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kvopt import verify
 from kvopt.model import Result
+from kvopt.rounding import percent
 from kvopt.verify import Verification
 
 #: Violations that are listed.
@@ -82,12 +83,3 @@ def bare_claim(result: Result) -> str:
         f"The solver claims that no schedule is below {result.lower_bound:,} (status {result.status.value!r}), "
         "but gives no certificate: a claim, not a proof."
     )
-
-
-def percent(ratio: Fraction) -> str:
-    """A ratio in per cent, rounded up, so that no gap looks smaller than it is.
-
-    >>> percent(Fraction(1, 3)), percent(Fraction(0))
-    ('33.34 %', '0.00 %')
-    """
-    return f"{-(-ratio.numerator * 10_000 // ratio.denominator) / 100:,.2f} %"
