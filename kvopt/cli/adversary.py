@@ -14,6 +14,7 @@ from kvopt.cli.console import (
     Seed,
     TimeLimit,
     check_output,
+    echo_json,
     exact,
     interruptible,
     say,
@@ -463,13 +464,6 @@ def described(game: Game) -> dict[str, Any]:
         "requests": game.requests,
         "horizon": game.horizon,
     }
-
-
-def echo_json(report: dict[str, Any]) -> None:
-    """One JSON object on standard output."""
-    import msgspec
-
-    typer.echo(msgspec.json.encode(report))
 
 
 def end(monitor: Monitor, *, found: bool) -> None:

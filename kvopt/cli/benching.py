@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kvopt.cli.completing import solver_names
-from kvopt.cli.console import Json, Quiet, Workers, say, terminable
+from kvopt.cli.console import Json, Quiet, Workers, echo_json, say, terminable
 
 if TYPE_CHECKING:
     from kvopt.bench.cell import Record
@@ -50,8 +50,6 @@ def bench(
 ) -> None:
     """Run solvers on a suite, each cell in its own process; the same command goes on where it was ended."""
     from pathlib import Path
-
-    import msgspec
 
     from kvopt.bench.large import LARGE, large_suite
     from kvopt.bench.log import open_log
@@ -109,7 +107,7 @@ def bench(
             "speed_ups": speed_ups(records, names[0]),
             "contradictions": contradicting,
         }
-        typer.echo(msgspec.json.encode(summary))
+        echo_json(summary)
     else:
         if not quiet:
             typer.echo(text_report(suite, records))

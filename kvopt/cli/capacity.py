@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, exact, say
+from kvopt.cli.console import Json, Quiet, echo_json, exact, say
 from kvopt.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:
@@ -40,14 +40,12 @@ def capacity(
     quiet: Quiet = False,
 ) -> None:
     """Tokens of KV cache that fit beside a model's weights, with every assumption."""
-    import msgspec
-
     from kvopt.hardware import REFERENCE_POINTS, KvCache
 
     if references:
         if json:
             points = [describe(p.cache) | {"published": p.tokens, "source": p.source} for p in REFERENCE_POINTS]
-            typer.echo(msgspec.json.encode(points))
+            echo_json(points)
             return
         for point in REFERENCE_POINTS:
             typer.echo(
@@ -73,7 +71,7 @@ def capacity(
         block=block,
     )
     if json:
-        typer.echo(msgspec.json.encode(describe(kv)))
+        echo_json(describe(kv))
     else:
         typer.echo(kv.capacity)
         say(f"tokens of KV cache for {kv.model.name}, from:", quiet)

@@ -1,4 +1,4 @@
-"""What the commands share: options, the progress line, interruption, numbers as typed."""
+"""What the commands share: options, the progress line, interruption, JSON for scripts, numbers as typed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ def say(message: str, quiet: bool = False) -> None:
     """A message for people: standard error, so that standard output stays clean for scripts."""
     if not quiet:
         print(visible(message), file=sys.stderr)
+
+
+def echo_json(value: Any) -> None:
+    """An object as JSON on standard output, for ``--json``."""
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value))
 
 
 def visible(text: str) -> str:

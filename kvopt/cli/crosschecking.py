@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.completing import solver_names
-from kvopt.cli.console import Json, MemoryLimit, ProgressLine, Quiet, Seed, TimeLimit, Workers, interruptible, say
+from kvopt.cli.console import (
+    Json,
+    MemoryLimit,
+    ProgressLine,
+    Quiet,
+    Seed,
+    TimeLimit,
+    Workers,
+    echo_json,
+    interruptible,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,10 +80,8 @@ def crosscheck(
             break
     found = contradictions(rows)
     if json:
-        import msgspec
-
         report = {"instance": {"name": instance.name, "digest": instance.digest}, "rows": [as_dict(r) for r in rows]}
-        typer.echo(msgspec.json.encode(report | {"contradictions": found}))
+        echo_json(report | {"contradictions": found})
     else:
         show(rows, instance.name)
         for text in found:
@@ -152,9 +161,7 @@ def export(
     data = programme(read(file), format, formulation)
     write_bytes(output, data)
     if json:
-        import msgspec
-
         report = {"output": output, "format": format, "formulation": formulation, "bytes": len(data)}
-        typer.echo(msgspec.json.encode(report))
+        echo_json(report)
     elif output != "-":
         say(f"written to {output}", quiet)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kvopt.cli.completing import experiment_names
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, say
+from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, echo_json, say
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +32,6 @@ def experiment(
 ) -> None:
     """Run an experiment; after Ctrl-C what was measured so far is written."""
     from pathlib import Path
-
-    import msgspec
 
     from kvopt.errors import InputError
     from kvopt.experiments import find_experiment, run
@@ -67,7 +65,7 @@ def experiment(
             "picture": str(picture),
             "findings": found,
         }
-        typer.echo(msgspec.json.encode(report))
+        echo_json(report)
     else:
         typer.echo("\n".join([f"{chosen.title}: {len(outcome.rows)} runs", *(f"  {text}" for text in found)]))
     say(f"written to {table} and {picture}", quiet or not outcome.rows)

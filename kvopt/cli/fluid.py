@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.completing import time_names
-from kvopt.cli.console import Json, Quiet, exact, say
+from kvopt.cli.console import Json, Quiet, echo_json, exact, say
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ def fluid(
     quiet: Quiet = False,
 ) -> None:
     """Equilibrium, stable loads and WAIT thresholds of the fluid model; exit code 1 if the load is not stable."""
-    import msgspec
-
     from kvopt.fluid import UnstableLoadError, equilibrium, stability
 
     own = {"d0_ms": fixed_ms, "token_ms": token_ms, "prefill_ms": prefill_ms, "decode_ms": decode_ms, "kv_ms": kv_ms}
@@ -94,7 +92,7 @@ def fluid(
     except UnstableLoadError as error:
         lines.append(str(error))
     if json:
-        typer.echo(msgspec.json.encode(report))
+        echo_json(report)
     else:
         typer.echo("\n".join(lines))
     if plot is not None:

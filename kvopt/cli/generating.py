@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kvopt.cli.completing import family_names
-from kvopt.cli.console import Json, Quiet, say
+from kvopt.cli.console import Json, Quiet, echo_json, say
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +41,6 @@ def generate(
     quiet: Quiet = False,
 ) -> None:
     """Make an instance of a seeded family; unset options take the family's defaults."""
-    import msgspec
-
     from kvopt.generate import generate as make
     from kvopt.io.formats import write
 
@@ -63,4 +61,4 @@ def generate(
         quiet,
     )
     if json and output != "-":
-        typer.echo(msgspec.json.encode({"written": output, "digest": instance.digest, **instance.meta}))
+        echo_json({"written": output, "digest": instance.digest, **instance.meta})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kvopt.cli.completing import source_names
-from kvopt.cli.console import Json, Quiet, exact, say
+from kvopt.cli.console import Json, Quiet, echo_json, exact, say
 from kvopt.errors import InputError
 
 
@@ -40,8 +40,6 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Read a public trace as an instance; what was left out is counted and reported."""
-    import msgspec
-
     from kvopt.io.formats import write
     from kvopt.io.traces import import_trace
 
@@ -72,7 +70,7 @@ def import_(
         say(f"  {report.empty_prompts:,} kept with a prompt of 0 tokens", quiet)
     say(f"  arrivals: {instance.meta['arrivals']}", quiet)
     if json and output != "-":
-        typer.echo(msgspec.json.encode({"written": output, "digest": instance.digest, **instance.meta}))
+        echo_json({"written": output, "digest": instance.digest, **instance.meta})
 
 
 def round_rate(rounds_per_second: str | None, round_ms: str | None) -> Fraction | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kvopt.cli.completing import solver_names
-from kvopt.cli.console import Json, MemoryLimit, Quiet, TimeLimit, say
+from kvopt.cli.console import Json, MemoryLimit, Quiet, TimeLimit, echo_json, say
 
 if TYPE_CHECKING:
     from kvopt.library import Entry, Outcome
@@ -31,13 +31,11 @@ def verify(
     root: Root = "instances", family: Family = None, jobs: Jobs = 1, json: Json = False, quiet: Quiet = False
 ) -> None:
     """Verify every result anew and compare with the index; exit code 1 if anything differs."""
-    import msgspec
-
     from kvopt.library import verify_library
 
     checked, problems = verify_library(root, family, jobs)
     if json:
-        typer.echo(msgspec.json.encode({"checked": len(checked), "problems": problems, "proofs": proofs(checked)}))
+        echo_json({"checked": len(checked), "problems": problems, "proofs": proofs(checked)})
     else:
         for problem in problems:
             typer.echo(problem)
@@ -48,14 +46,12 @@ def verify(
 
 def index(root: Root = "instances", jobs: Jobs = 1, json: Json = False, quiet: Quiet = False) -> None:
     """Make index.json and README.md from the files; changed results are verified."""
-    import msgspec
-
     from kvopt.library import build_index, write_index
 
     made = build_index(root, jobs)
     write_index(root, made)
     if json:
-        typer.echo(msgspec.json.encode(made))
+        echo_json(made)
     else:
         say(f"{len(made)} instances: {summary(made)}", quiet)
     if any(entry.proof == "refused" for entry in made):
@@ -69,8 +65,6 @@ def improve(
     quiet: Quiet = False,
 ) -> None:
     """Take in a result that is better and passes the verifier; exit code 1 if it is not better."""
-    import msgspec
-
     from kvopt.library import build_index, write_index
     from kvopt.library import improve as take
 
@@ -78,7 +72,7 @@ def improve(
     if better:
         write_index(root, build_index(root))
     if json:
-        typer.echo(msgspec.json.encode({"instance": str(path), "better": better}))
+        echo_json({"instance": str(path), "better": better})
     else:
         say(f"{path}: {'improved' if better else 'what is there is at least as good'}", quiet)
     if not better:
@@ -97,8 +91,6 @@ def solve(
     quiet: Quiet = False,
 ) -> None:
     """Solve what lacks a proof, keep the better of old and new, and make the index; may be ended and run again."""
-    import msgspec
-
     from kvopt.library import build_index, solve_library, write_index
     from kvopt.solving import load_solver
 
@@ -129,20 +121,18 @@ def solve(
             {"instance": str(o.path), "seconds": round(o.seconds, 2), "better": o.better, "failure": o.failure}
             for o in outcomes
         ]
-        typer.echo(msgspec.json.encode({"solved": rows, "proofs": proofs(made)}))
+        echo_json({"solved": rows, "proofs": proofs(made)})
     if any(outcome.failure is not None for outcome in outcomes):
         raise typer.Exit(1)
 
 
 def create(root: Root = "instances", json: Json = False, quiet: Quiet = False) -> None:
     """Write the instance files that are missing; existing ones are compared, never overwritten."""
-    import msgspec
-
     from kvopt.library import create as write_missing
 
     written = [str(path) for path in write_missing(root)]
     if json:
-        typer.echo(msgspec.json.encode({"written": written}))
+        echo_json({"written": written})
     else:
         say(f"{len(written)} files written below {root}", quiet)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, say
+from kvopt.cli.console import Json, Quiet, echo_json, say
 
 
 class Kind(StrEnum):
@@ -35,8 +35,6 @@ def plot(
     """Draw result files: one panel for each schedule, or all of them in one picture to compare."""
     from pathlib import Path
 
-    import msgspec
-
     from kvopt.io.nearby import read_results, result_stem
     from kvopt.plot import draw, picture_suffix, save
 
@@ -50,6 +48,6 @@ def plot(
     names = solvers if len(set(solvers)) == len(solvers) else drawn
     save(draw(kind, dict(zip(names, results, strict=True))), output)
     if json:
-        typer.echo(msgspec.json.encode({"kind": kind, "results": drawn, "picture": output}))
+        echo_json({"kind": kind, "results": drawn, "picture": output})
     else:
         say(f"written to {output}", quiet)

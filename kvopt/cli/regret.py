@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, exact, say, terminable
+from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, echo_json, exact, say, terminable
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ def regret(
     quiet: Quiet = False,
 ) -> None:
     """Regret of online policies under random arrivals, against the optimum in hindsight."""
-    import msgspec
-
     from kvopt.bench.ranges import whole_numbers
     from kvopt.io.files import require_writable, write_bytes
     from kvopt.regret.load import Capacities
@@ -106,7 +104,7 @@ def regret(
             "capacities": [known.as_dict() for known in capacities],
             "studies": [study.as_dict() for study in finished],
         }
-        typer.echo(msgspec.json.encode(summary))
+        echo_json(summary)
     elif not quiet:
         for line in table_text(rows):
             typer.echo(line)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kvopt.cli.console import Json, Quiet, check_output, say
+from kvopt.cli.console import Json, Quiet, check_output, echo_json, say
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +45,6 @@ def report(
     write_bytes(output, page.encode())
     if json:
         verdict = {"verdict": verification.verdict, "optimal": verification.optimal}
-        typer.echo(msgspec.json.encode({"result": result, "instance": str(source), **verdict, "page": output}))
+        echo_json({"result": result, "instance": str(source), **verdict, "page": output})
     else:
         say(f"{verification.verdict}; written to {output}", quiet)

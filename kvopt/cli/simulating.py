@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.completing import policy_names
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, say, terminable
+from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, echo_json, say, terminable
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def simulate(
         content = as_csv(labelled) if output.endswith((".csv", ".csv.gz")) else None
         write_bytes(output, content or msgspec.json.encode(as_object(labelled, power, details=True)) + b"\n")
     if json:
-        typer.echo(msgspec.json.encode(as_object(labelled, power, details=False)))
+        echo_json(as_object(labelled, power, details=False))
     elif not quiet:
         show(labelled, power)
     for text, result in labelled:

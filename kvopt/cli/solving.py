@@ -17,6 +17,7 @@ from kvopt.cli.console import (
     TimeLimit,
     Workers,
     check_output,
+    echo_json,
     interruptible,
     say,
 )
@@ -121,7 +122,7 @@ def verify(
     claims = {"certificate": None, **msgspec.json.decode(data)}
     verification = checker.verify_result(problem, claims)
     if json:
-        typer.echo(msgspec.json.encode(verification))
+        echo_json(verification)
     elif not quiet:
         typer.echo(summary(verification))
     if verification.verdict in (checker.REFUSED, checker.NOTHING):
