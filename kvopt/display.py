@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from kvopt.model import Instance, Result
+from kvopt.model import Instance, Result, volume
 from kvopt.rounding import percent
 
 #: Most types listed for an instance, those with the most requests first.
@@ -33,7 +33,7 @@ def instance_html(instance: Instance) -> str:
     rows = []
     for k in np.sort(listed).tolist():
         s, o = int(types.prompt[k]), int(types.output[k])
-        rows.append([int(types.count[k]), s, o, s + o, s * o + o * (o + 1) // 2])
+        rows.append([int(types.count[k]), s, o, s + o, volume(s, o)])
         if instance.has_arrivals:
             rows[-1].insert(3, int(types.arrival[k]))
     if instance.has_arrivals:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kvopt.errors import InputError
 from kvopt.generate import at_least
-from kvopt.model import Instance
+from kvopt.model import Instance, volume
 
 #: Bounds of what is drawn, both included.
 CAPACITY, PROMPT, OUTPUT = (30, 50), (1, 5), (1, 20)
@@ -48,8 +48,7 @@ def identical(*, requests: int = 10, prompt: int = 0, output: int = 4, capacity:
     a factor of 2.
     """
     at_least(1, requests=requests, output=output)
-    volume = prompt * output + output * (output + 1) // 2
-    return Instance.from_rows(volume if capacity is None else capacity, [(prompt, output, requests)])
+    return Instance.from_rows(volume(prompt, output) if capacity is None else capacity, [(prompt, output, requests)])
 
 
 def drawn_capacity(random: np.random.Generator, capacity: int | None) -> int:

@@ -1,6 +1,15 @@
 """Instances, schedules, results, certificates: frozen, integers; imports nothing else of kvopt but its errors."""
 
-from kvopt.model.instance import MAX_REQUESTS, MAX_VALUE, FloatArray, Instance, IntArray, RequestTypes, exact_sum
+from kvopt.model.instance import (
+    MAX_REQUESTS,
+    MAX_VALUE,
+    FloatArray,
+    Instance,
+    IntArray,
+    RequestTypes,
+    exact_sum,
+    volume,
+)
 from kvopt.model.result import Certificate, Result, Status
 from kvopt.model.schedule import Schedule
 
@@ -16,4 +25,5 @@ __all__ = [
     "Schedule",
     "Status",
     "exact_sum",
+    "volume",
 ]

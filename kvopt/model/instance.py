@@ -27,6 +27,15 @@ MAX_VALUE = 2**31 - 1
 MAX_REQUESTS = 10_000_000
 
 
+def volume(prompt: Any, output: Any) -> Any:
+    """Token-rounds of requests, ``s*o + o*(o+1)/2``; integers or integer arrays.
+
+    >>> volume(1, 3)  # holds 2, 3 and 4 tokens
+    9
+    """
+    return prompt * output + output * (output + 1) // 2
+
+
 def exact_sum(values: IntArray) -> int:
     """Sum of an int64 array as a Python integer, exact even where int64 would wrap.
 
@@ -253,7 +262,7 @@ class Instance:
     @cached_property
     def volume(self) -> IntArray:
         """Token-rounds of each request, ``s*o + o*(o+1)/2``, shape (n,)."""
-        return self.prompt * self.output + self.output * (self.output + 1) // 2
+        return volume(self.prompt, self.output)
 
     @property
     def has_arrivals(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from kvopt.arguments import whole_number
 from kvopt.errors import InputError
 from kvopt.fluid.mix import Mix
-from kvopt.model import MAX_REQUESTS, Instance, IntArray
+from kvopt.model import MAX_REQUESTS, MAX_VALUE, Instance, IntArray
 from kvopt.online.traffic import Traffic
 
 
@@ -44,7 +44,7 @@ def poisson_seconds(mix: Mix, capacity: int, n: int, seed: int = 0, name: str | 
     >>> bool(10 < 1000 / traffic.arrival_s[-1] < 14)
     True
     """
-    random = generator(seed, n)
+    random = generator(seed, "requests", n)
     times = np.cumsum(random.exponential(1 / mix.total_rate, n))
     kind = random.choice(len(mix), size=n, p=mix.rate / mix.total_rate)
     meta = {"stream": "poisson", "types": types_of(mix), "seed": seed}
@@ -70,7 +70,7 @@ def poisson_rounds(mix: Mix, capacity: int, rounds: int, seed: int = 0, name: st
     InputError
         If a parameter is out of range, a type can never run, or by chance nothing arrives at all.
     """
-    random = generator(seed, rounds)
+    random = generator(seed, "rounds", rounds)
     if mix.total_rate * rounds > MAX_REQUESTS:
         raise InputError(f"{mix.total_rate * rounds:g} requests are expected; at most {MAX_REQUESTS} are supported")
     counts = random.poisson(np.broadcast_to(mix.rate, (rounds, len(mix))))
@@ -96,7 +96,7 @@ def bernoulli_rounds(mix: Mix, capacity: int, rounds: int, seed: int = 0, name: 
     """
     if mix.total_rate > 1 + 1e-12:
         raise InputError(f"Bernoulli arrivals need rates that sum to at most 1, got {mix.total_rate:g}")
-    random = generator(seed, rounds)
+    random = generator(seed, "rounds", rounds)
     kind = np.searchsorted(np.cumsum(mix.rate), random.random(rounds), side="right")
     counts = (kind[:, None] == np.arange(len(mix))).astype(np.int64)
     return by_rounds(mix, capacity, counts, name or f"bernoulli-rounds-{rounds}", "bernoulli", seed)
@@ -135,7 +135,7 @@ def resampled_seconds(source: Instance | Traffic, rate: float, n: int, seed: int
         If a parameter is out of range.
     """
     check_rate(rate)
-    random = generator(seed, n)
+    random = generator(seed, "requests", n)
     times = np.cumsum(random.exponential(1 / rate, n))
     chosen = random.integers(0, source.n, n)
     meta = {"stream": "resampled", "source": source.name, "rate": rate, "seed": seed}
@@ -165,7 +165,7 @@ def resampled_rounds(source: Instance | Traffic, rate: float, rounds: int, seed:
         If a parameter is out of range, or by chance nothing arrives at all.
     """
     check_rate(rate)
-    random = generator(seed, rounds)
+    random = generator(seed, "rounds", rounds)
     if rate * rounds > MAX_REQUESTS:
         raise InputError(f"{rate * rounds:g} requests are expected; at most {MAX_REQUESTS} are supported")
     arrival = np.repeat(np.arange(rounds), random.poisson(rate, rounds))
@@ -182,13 +182,13 @@ def types_of(mix: Mix) -> list[list[float]]:
     return [[int(s), int(o), float(rate)] for s, o, rate in zip(mix.prompt, mix.output, mix.rate, strict=True)]
 
 
-def generator(seed: int, n: int) -> np.random.Generator:
-    """The random numbers of a stream of n requests or rounds; raises InputError if an argument is out of range."""
-    whole_number("length of a stream", n, 1, MAX_REQUESTS)
+def generator(seed: int, unit: str, length: int) -> np.random.Generator:
+    """The random numbers of a stream of so many requests or rounds; raises InputError if one is out of range."""
+    whole_number(unit, length, 1, MAX_REQUESTS)
     return np.random.Generator(np.random.PCG64(whole_number("seed", seed, 0)))
 
 
 def check_rate(rate: float) -> None:
-    """Raise InputError unless a rate is above 0 and finite."""
-    if not 0 < rate < float("inf"):
-        raise InputError(f"the rate must be above 0 and finite, got {rate}")
+    """Raise InputError unless a rate is above 0 and within range."""
+    if not 1 / MAX_VALUE <= rate <= MAX_VALUE:
+        raise InputError(f"the rate must be above 0 and within 1/{MAX_VALUE}..{MAX_VALUE}, got {rate}")

@@ -11,10 +11,10 @@ import numpy as np
 
 from kvopt.arguments import whole_number
 from kvopt.errors import ArgumentError, InputError, PolicyError
-from kvopt.model import Instance
+from kvopt.model import Instance, volume
 from kvopt.online import kernels
 from kvopt.online.clock import Clock, Rounds, Seconds
-from kvopt.online.policy import Policy, Rule, volume
+from kvopt.online.policy import Policy, Rule
 from kvopt.online.predictions import Exact, Predicted, Predictions, find_predictions
 from kvopt.online.result import SimulationResult
 from kvopt.online.traffic import Traffic
@@ -83,7 +83,7 @@ def simulate(
     --------
     >>> instance = Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3])
     >>> simulate(instance, "mc-sf").total_latency, simulate(instance, "mc-sf", predictions="over:2").total_latency
-    (13, 14)
+    (13, 16)
     """
     if isinstance(policy, str):
         from kvopt.policies import find_policy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvopt.fluid import Mix, stability
+from kvopt.model import volume
 from kvopt.online.clock import Clock, Seconds
 
 
@@ -34,5 +35,4 @@ def offered_load(mix: Mix, capacity: int, clock: Clock) -> tuple[float, str]:
     if isinstance(clock, Seconds):
         found = stability(mix, clock.iteration_time, capacity=capacity, token_budget=clock.token_budget)
         return found.load, found.bottleneck
-    volume = mix.prompt * mix.output + mix.output * (mix.output + 1) / 2
-    return float(mix.rate @ volume) / capacity, "volume"
+    return float(mix.rate @ volume(mix.prompt, mix.output)) / capacity, "volume"

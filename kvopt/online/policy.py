@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from kvopt.model import volume
 from kvopt.online import kernels
 from kvopt.online.view import Bound, Decision, Named, View, bound_of
 
@@ -129,8 +130,3 @@ class ThresholdPolicy(Policy):
     def rule(self, capacity: int) -> Rule:
         """Admission by threshold."""
         return Rule("arrival", admission=kernels.THRESHOLD, least_free=self.least_free(capacity))
-
-
-def volume(prompt: Any, output: Any) -> Any:
-    """Token-rounds of requests, integers or arrays."""
-    return prompt * output + output * (output + 1) // 2

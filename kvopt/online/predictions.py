@@ -70,7 +70,8 @@ class Over:
 
     def predict(self, output: IntArray, longest: IntArray, seed: int) -> Predicted:
         """The over-estimate as point and upper bound; the lower bound is 1."""
-        point = np.minimum(np.ceil(self.factor * output), longest).astype(np.int64)
+        with np.errstate(over="ignore"):
+            point = np.minimum(np.ceil(self.factor * output), longest).astype(np.int64)
         return Predicted(point, np.ones_like(output), point)
 
 
@@ -97,8 +98,9 @@ class Interval:
         """Both bounds; the point is the upper one."""
         random = np.random.Generator(np.random.PCG64([seed, 1]))
         below, above = random.random((2, len(output)))
-        low = np.maximum(1, np.floor(output * (1 - self.width * below))).astype(np.int64)
-        high = np.minimum(np.ceil(output * (1 + self.width * above)), longest).astype(np.int64)
+        with np.errstate(over="ignore"):
+            low = np.maximum(1, np.floor(output * (1 - self.width * below))).astype(np.int64)
+            high = np.minimum(np.ceil(output * (1 + self.width * above)), longest).astype(np.int64)
         return Predicted(high, low, high)
 
 

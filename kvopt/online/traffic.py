@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kvopt.errors import InputError
-from kvopt.model import FloatArray, Instance, IntArray
+from kvopt.model import MAX_VALUE, FloatArray, Instance, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Traffic:
     prompt, output : array_like of int, shape (n,)
         Tokens, as in `kvopt.Instance`.
     arrival_s : array_like of float, shape (n,)
-        Seconds, finite and at least 0, in any order.
+        Seconds, within 0..2^31 - 1, in any order.
     name : str
     meta : mapping
         Free provenance data.
@@ -31,7 +31,7 @@ class Traffic:
     Raises
     ------
     InputError
-        For whatever an `Instance` refuses, and for times that are negative, NaN or infinite.
+        For whatever an `Instance` refuses, and for times that are out of range or NaN.
 
     Examples
     --------
@@ -51,9 +51,9 @@ class Traffic:
         times = np.array(self.arrival_s, dtype=np.float64)
         if times.shape != (checked.n,):
             raise InputError(f"arrival_s has shape {times.shape} for {checked.n} requests")
-        bad = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
+        bad = np.flatnonzero(~((times >= 0) & (times <= MAX_VALUE)))
         if len(bad):
-            raise InputError(f"request {bad[0]}: arrival {times[bad[0]]} s is not a time of at least 0")
+            raise InputError(f"request {bad[0]}: arrival {times[bad[0]]} s is not a time within 0..{MAX_VALUE}")
         times.setflags(write=False)
         for name, value in (("prompt", checked.prompt), ("output", checked.output), ("arrival_s", times)):
             object.__setattr__(self, name, value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import colormaps
 
-from kvopt.model import Instance, IntArray
+from kvopt.model import Instance, IntArray, volume
 
 #: Most classes told apart in one picture; the hatches below are as many.
 MAX_CLASSES = 6
@@ -59,8 +59,7 @@ def classes(instance: Instance) -> Classes:
     """
     shapes, of_request = np.unique(np.column_stack((instance.prompt, instance.output)), axis=0, return_inverse=True)
     if len(shapes) <= MAX_CLASSES:
-        volume = shapes[:, 0] * shapes[:, 1] + shapes[:, 1] * (shapes[:, 1] + 1) // 2
-        by_volume = np.argsort(volume, kind="stable")
+        by_volume = np.argsort(volume(*shapes.T), kind="stable")
         of_request = np.argsort(by_volume)[of_request.reshape(-1)]
         named = [f"prompt {s:,}, output {o:,}" for s, o in shapes[by_volume].tolist()]
     else:

@@ -42,7 +42,7 @@ def find_policy(text: str) -> Any:
     UnknownNameError
         If there is no such policy; the message lists the names.
     InputError
-        If an option is unknown, missing or out of range.
+        If an option is malformed, unknown, given twice, missing or out of range.
 
     Examples
     --------
@@ -51,17 +51,22 @@ def find_policy(text: str) -> Any:
     >>> float(find_policy("alpha-greedy:alpha=0.25").alpha)
     0.25
     """
-    name, _, rest = text.partition(":")
+    name, colon, rest = text.partition(":")
     if name not in POLICIES:
         raise UnknownNameError("policy", name, list(POLICIES))
     module, kind = POLICIES[name].split(":")
     policy = getattr(importlib.import_module(module), kind)
     known = list(inspect.signature(policy).parameters)
     options: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
+    for part in rest.split(",") if colon else []:
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in known:
-            raise InputError(f"policy {name!r} takes no option {part!r}; it takes: {', '.join(known) or 'none'}")
+        takes = f"it takes: {', '.join(known) or 'none'}"
+        if not equals:
+            raise InputError(f"policy {name!r}: expected OPTION=VALUE, got {part!r}; {takes}")
+        if key not in known:
+            raise InputError(f"policy {name!r} takes no option {part!r}; {takes}")
+        if key in options:
+            raise InputError(f"policy {name!r}: option {key!r} is given twice")
         options[key] = parsed(value, f"policy {name!r}: {key}")
     missing = [
         key for key, p in inspect.signature(policy).parameters.items() if p.default is p.empty and key not in options

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kvopt.online.policy import Policy, volume
+from kvopt.model import volume
+from kvopt.online.policy import Policy
 from kvopt.online.view import Decision, Named, View, VisibleRequest
 from kvopt.policies.gba import length_class
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numba
 import numpy as np
 
-from kvopt.model import IntArray
+from kvopt.model import IntArray, volume
 from kvopt.online.policy import Policy
 from kvopt.online.view import Named, View
 
@@ -67,8 +67,7 @@ def sorted_f_order(capacity: int, prompt: IntArray, output: IntArray) -> IntArra
     >>> sorted_f_order(10, np.array([7, 1, 1]), np.array([2, 2, 2])).tolist()
     [1, 2, 0]
     """
-    volume = prompt * output + output * (output + 1) // 2
-    orders = np.stack([np.argsort(key, kind="stable") for key in (output, prompt + output, volume)])
+    orders = np.stack([np.argsort(key, kind="stable") for key in (output, prompt + output, volume(prompt, output))])
     return _by_sets(capacity, prompt.astype(np.int64), output.astype(np.int64), orders.astype(np.int64))
 
 

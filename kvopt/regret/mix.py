@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from kvopt.errors import InputError
-from kvopt.model import MAX_VALUE, Instance, IntArray
+from kvopt.model import MAX_VALUE, Instance, IntArray, volume
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Mix:
     @property
     def volume(self) -> tuple[int, ...]:
         """Token-rounds of one request of each type, ``s*o + o*(o+1)/2``."""
-        return tuple(s * o + o * (o + 1) // 2 for s, o in zip(self.prompt, self.output, strict=True))
+        return tuple(volume(s, o) for s, o in zip(self.prompt, self.output, strict=True))
 
     @property
     def mean_volume(self) -> Fraction:
