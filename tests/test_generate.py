@@ -72,7 +72,7 @@ def test_a100():
     """Few requests, of the size that a GPU sees."""
     assert [len(generate("a100", requests=12, types=k).types) for k in (None, 2)] == [12, 2]
     assert generate("a100").capacity == 16_492
-    with pytest.raises(InputError, match="capacity must be at least 8501"):
+    with pytest.raises(InputError, match="capacity must be at least 8502"):
         generate("a100", capacity=8_000)
 
 
