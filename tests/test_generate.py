@@ -21,7 +21,7 @@ from kvopt.generate.worst import WORST_RATIOS
 from kvopt.model import Schedule
 from kvopt.verify import verify
 
-SEEDED = ["types", "different", "model1", "model2", "lmsys-like", "azure-like"]
+SEEDED = ["types", "different", "arrivals", "a100", "model1", "model2", "lmsys-like", "azure-like"]
 SEEDS = st.integers(0, 2**64)
 
 
@@ -57,6 +57,23 @@ def test_types(seed, requests, types):
     assert 30 <= instance.capacity <= 50
     assert 1 <= instance.prompt.min() <= instance.prompt.max() <= 5
     assert 1 <= instance.output.min() <= instance.output.max() <= 20
+
+
+@given(seed=SEEDS, requests=st.integers(5, 40), types=st.none() | st.integers(1, 5))
+@settings(max_examples=50)
+def test_arrivals(seed, requests, types):
+    """The shapes of a backlog family, arriving no later than the volume takes to serve."""
+    instance = generate("arrivals", seed=seed, requests=requests, types=types)
+    assert len(set(zip(instance.prompt.tolist(), instance.output.tolist(), strict=True))) == (types or requests)
+    assert instance.arrival.max() <= instance.volume.sum() / instance.capacity + 1
+
+
+def test_a100():
+    """Few requests, of the size that a GPU sees."""
+    assert [len(generate("a100", requests=12, types=k).types) for k in (None, 2)] == [12, 2]
+    assert generate("a100").capacity == 16_492
+    with pytest.raises(InputError, match="capacity must be at least 8502"):
+        generate("a100", capacity=8_000)
 
 
 @given(seed=SEEDS, requests=st.integers(1, 40))

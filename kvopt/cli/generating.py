@@ -19,14 +19,14 @@ def generate(
     family: Annotated[
         str,
         typer.Argument(
-            help="types, different, identical, model1, model2, adversarial-sf, adversarial-svf, "
+            help="types, different, arrivals, a100, identical, model1, model2, adversarial-sf, adversarial-svf, "
             "lmsys-like, azure-like, counterexample, worst-ratio or teaching.",
             autocompletion=family_names,
         ),
     ],
     requests: Annotated[int | None, typer.Option(help="Number of requests.")] = None,
     capacity: Annotated[int | None, typer.Option(help="KV cache capacity in tokens.")] = None,
-    types: Annotated[int | None, typer.Option(help="types: number of types.")] = None,
+    types: Annotated[int | None, typer.Option(help="types, arrivals, a100: number of types.")] = None,
     prompt: Annotated[int | None, typer.Option(help="identical: prompt tokens.")] = None,
     output_tokens: Annotated[int | None, typer.Option(help="identical, adversarial-svf: output tokens.")] = None,
     rounds: Annotated[int | None, typer.Option(help="model2: rounds with arrivals.")] = None,

@@ -25,8 +25,10 @@ from kvopt.options import check_options
 COUNTS = ("requests", "types", "rounds", "copies")
 #: family -> "module:function"; a function whose first parameter is `random` is seeded.
 FAMILIES: dict[str, str] = {
-    "types": "kvopt.generate.synthetic:types",
+    "types": "kvopt.generate.synthetic:few_types",
     "different": "kvopt.generate.synthetic:different",
+    "arrivals": "kvopt.generate.synthetic:arrivals",
+    "a100": "kvopt.generate.synthetic:a100",
     "identical": "kvopt.generate.synthetic:identical",
     "model1": "kvopt.generate.published:model1",
     "model2": "kvopt.generate.published:model2",

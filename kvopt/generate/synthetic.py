@@ -9,13 +9,17 @@ import numpy as np
 
 from kvopt.errors import InputError
 from kvopt.generate import at_least
-from kvopt.model import Instance, volume
+from kvopt.model import Instance, exact_sum, volume
 
 #: Bounds of what is drawn, both included.
 CAPACITY, PROMPT, OUTPUT = (30, 50), (1, 5), (1, 20)
+#: The same for `a100`, upper ends excluded.
+GPU_PROMPT, GPU_OUTPUT = (200, 6_001), (200, 2_501)
 
 
-def types(random: np.random.Generator, *, requests: int = 20, types: int = 2, capacity: int | None = None) -> Instance:
+def few_types(
+    random: np.random.Generator, *, requests: int = 20, types: int = 2, capacity: int | None = None
+) -> Instance:
     """Few types with multiplicities.
 
     M ~ U{30..50} unless given; `types` different pairs s ~ U{1..5}, o ~ U{1..20} (peak <= M); each of the
@@ -39,6 +43,39 @@ def different(random: np.random.Generator, *, requests: int = 12, capacity: int 
     at_least(1, requests=requests)
     capacity = drawn_capacity(random, capacity)
     return Instance.from_rows(capacity, distinct_pairs(random, requests, capacity, capacity))
+
+
+def arrivals(
+    random: np.random.Generator, *, requests: int = 14, types: int | None = None, capacity: int | None = None
+) -> Instance:
+    """Requests of `different`, or of `few_types` where `types` are given, that arrive while a busy worker serves them.
+
+    Arrivals are uniform over the rounds that the volume of all requests fills, 0 to ceil(volume / M).
+    """
+    if types is None:
+        backlog = different(random, requests=requests, capacity=capacity)
+    else:
+        backlog = few_types(random, requests=requests, types=types, capacity=capacity)
+    busy = -(-exact_sum(backlog.volume) // backlog.capacity)
+    arrival = random.integers(0, busy, backlog.n, endpoint=True)
+    return Instance(backlog.capacity, backlog.prompt, backlog.output, arrival)
+
+
+def a100(
+    random: np.random.Generator, *, requests: int = 8, types: int | None = None, capacity: int = 16_492
+) -> Instance:
+    """Few requests of the size a GPU sees: s ~ U{200..6000}, o ~ U{200..2500}; `types` different ones, all by default.
+
+    The default capacity is the one that arXiv 2502.07115 gives for Llama-2-70B on two A100s.
+    """
+    at_least(1, requests=requests)
+    at_least(GPU_PROMPT[1] + GPU_OUTPUT[1], capacity=capacity)
+    number = requests if types is None else types
+    at_least(1, types=number)
+    at_least(number, requests=requests)
+    pairs = [(int(random.integers(*GPU_PROMPT)), int(random.integers(*GPU_OUTPUT))) for _ in range(number)]
+    count = 1 + random.multinomial(requests - number, [1 / number] * number)
+    return Instance.from_rows(capacity, [(s, o, int(c)) for (s, o), c in zip(pairs, count, strict=True)])
 
 
 def identical(*, requests: int = 10, prompt: int = 0, output: int = 4, capacity: int | None = None) -> Instance:
