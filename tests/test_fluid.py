@@ -216,7 +216,7 @@ def test_token_budget_decides_the_published_overload() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([(512, 20, -1.0)], r"type 0: rate -1\.0 is not a finite number of at least 0"),
+        ([(512, 20, -1.0)], r"type 0: rate -1\.0 is not a number within 0..2147483647"),
         ([(512, 20, 1.0), (512, 50, nan)], "type 1: rate nan"),
         ([(512, 20, inf)], "type 0: rate inf"),
         ([(512, 0, 1.0)], r"type 0: output 0 is not within 1\.\."),

@@ -75,12 +75,19 @@ def test_streams_follow_their_seed():
     [
         (lambda: Mix.from_rows([(1, 1, -0.5)]), "rate -0.5"),
         (lambda: Mix.from_rows([(1, 1, float("nan"))]), "rate nan"),
-        (lambda: poisson_seconds(MIX, 50, 0), "length of a stream .* got 0"),
+        (lambda: poisson_seconds(MIX, 50, 0), "requests must be an integer .* got 0"),
         (lambda: poisson_seconds(MIX, 50, 10, seed=-1), "seed .* got -1"),
         (lambda: poisson_seconds(MIX, 5, 10), "exceeds the capacity 5"),
         (lambda: bernoulli_rounds(Mix.from_rows([(1, 1, 1.5)]), 9, 10), "sum to at most 1, got 1.5"),
         (lambda: poisson_rounds(Mix.from_rows([(1, 1, 1e-9)]), 9, 10), "nothing arrives"),
         (lambda: poisson_rounds(Mix.from_rows([(1, 1, 1e9)]), 9, 10), "at most 10000000"),
+        (lambda: Mix.from_rows([(1, 1, 1e300)]), r"rate 1e\+300 is not a number within 0..2147483647"),
+        (lambda: poisson_seconds(Mix.from_rows([(1, 1, 1e-300)]), 9, 10), "s is not a time within 0..2147483647"),
+        (lambda: resampled_seconds(Instance(5, [1], [1]), 1e-320, 10), "rate must be .* got 1e-320"),
+        (lambda: resampled_seconds(Instance(5, [1], [1]), 1e300, 10), "rate must be .* got 1e.300"),
+        (lambda: Traffic(5, [1], [1], [1e17]), "arrival 1e.17 s is not a time within"),
+        (lambda: poisson_rounds(MIX, 50, 0), "rounds must be an integer .* got 0"),
+        (lambda: resampled_rounds(Instance(5, [1], [1]), 1.0, -1), "rounds must be an integer .* got -1"),
         (lambda: resampled_seconds(Instance(5, [1], [1]), 0.0, 10), "rate must be above 0"),
         (lambda: resampled_rounds(Instance(5, [1], [1]), float("nan"), 10), "rate must be above 0"),
         (lambda: Traffic.from_instance(Instance(5, [1], [1]), 0.0), "seconds per round"),
@@ -96,6 +103,15 @@ def test_bad_parameters_are_named(call, message):
     """Negative or NaN rates and the like end in a message with the value, never in an odd stream."""
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("text", ["over:1e308", "interval:1e308", "noisy:1e308"])
+def test_huge_errors_of_predictions_stay_silent(text):
+    """A factor beyond floating point means "as long as can run"; no warning of numpy's may reach the terminal."""
+    output = np.array([1, 7, 50])
+    said = find_predictions(text).predict(output, output + 5, 0)
+    assert ((said.point >= 1) & (said.point <= output + 5)).all()
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=20), st.floats(0, 3), st.integers(0, 9))

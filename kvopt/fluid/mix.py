@@ -25,7 +25,7 @@ class Mix:
     prompt, output : array_like of int, shape (K,)
         Tokens, prompt >= 0, output >= 1.
     rate : array_like of float, shape (K,)
-        Requests per second, finite, >= 0, not all 0.
+        Requests per second, within 0..2^31 - 1, not all 0.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class Mix:
         object.__setattr__(self, "rate", rate)
         if not len(self.prompt) == len(self.output) == len(rate):
             raise InputError(f"{len(self.prompt)} prompts, {len(self.output)} outputs and {len(rate)} rates")
-        self._refuse("rate", rate, ~(np.isfinite(rate) & (rate >= 0)), "is not a finite number of at least 0")
+        self._refuse("rate", rate, ~((rate >= 0) & (rate <= MAX_VALUE)), f"is not a number within 0..{MAX_VALUE}")
         if not rate.sum() > 0:
             raise InputError("a mix needs at least one type with a rate above 0")
 
