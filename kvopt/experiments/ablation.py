@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,11 +162,6 @@ def findings(rows: Sequence[Row]) -> list[str]:
         else:
             said.append(f"{variant}: none of {instances} proved within {MOST:,} children")
     return said
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Of positive values."""
-    return float(np.exp(np.mean(np.log(values))))
 
 
 EXPERIMENT = Experiment(

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kvopt.experiments.experiment import Experiment, Row, figures
-from kvopt.experiments.workload import LLAMA_70B_TIME, chat
-from kvopt.hardware import find_iteration_time
-from kvopt.online import Seconds, simulate
-from kvopt.policies import find_policy
+from kvopt.experiments.workload import run_chat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,9 +49,7 @@ def cells(seed: int, quick: bool) -> list[Row]:
 
 def measure(cell: Row) -> Row:
     """One run."""
-    clock = Seconds(find_iteration_time(LLAMA_70B_TIME), max_running=None)
-    traffic = chat(cell["rate"], cell["requests"], cell["seed"])
-    return figures(simulate(traffic, find_policy(cell["policy"]), clock, seed=cell["seed"]))
+    return figures(run_chat(cell))
 
 
 def draw(rows: Sequence[Row]) -> Figure:

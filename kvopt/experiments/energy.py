@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kvopt.experiments.experiment import Experiment, Row, figures, mean
-from kvopt.experiments.workload import LLAMA_70B_TIME, chat, chat_limit
-from kvopt.hardware import GPUS, PowerModel, find_iteration_time
-from kvopt.online import Seconds, simulate
-from kvopt.policies import find_policy
+from kvopt.experiments.workload import chat_limit, run_chat
+from kvopt.hardware import GPUS, PowerModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +25,7 @@ IDLE_W = (60, 100)
 def cells(seed: int, quick: bool) -> list[Row]:
     """Every policy at each load, the same requests for all."""
     loads = (0.2, 0.6, 1.2) if quick else (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
-    limit = chat_limit(find_iteration_time(LLAMA_70B_TIME))
+    limit = chat_limit()
     return [
         {"load": load, "rate": load * limit, "requests": 3_000 if quick else 12_000, "policy": policy, "seed": seed + k}
         for load in loads
@@ -38,9 +36,7 @@ def cells(seed: int, quick: bool) -> list[Row]:
 
 def measure(cell: Row) -> Row:
     """One run, with joules per request for each idle power."""
-    clock = Seconds(find_iteration_time(LLAMA_70B_TIME), max_running=None)
-    traffic = chat(cell["rate"], cell["requests"], cell["seed"])
-    result = simulate(traffic, find_policy(cell["policy"]), clock, seed=cell["seed"])
+    result = run_chat(cell)
     row = figures(result)
     limit_w = GPUS["A100-80GB"].power_w
     assert limit_w is not None

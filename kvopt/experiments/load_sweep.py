@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kvopt.experiments.experiment import Experiment, Row, figures, mean
-from kvopt.experiments.workload import LLAMA_70B_TIME, chat, chat_limit
-from kvopt.hardware import find_iteration_time
-from kvopt.online import Seconds, simulate
-from kvopt.policies import find_policy
+from kvopt.experiments.workload import chat_limit, run_chat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +21,7 @@ POLICIES = ("fcfs", "mc-sf", "svf", "sorted-f", "vllm-fcfs")
 def cells(seed: int, quick: bool) -> list[Row]:
     """Every policy at each load, the same requests for all."""
     loads = (0.4, 0.8, 1.2) if quick else (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3)
-    limit = chat_limit(find_iteration_time(LLAMA_70B_TIME))
+    limit = chat_limit()
     return [
         {"load": load, "rate": load * limit, "requests": 3_000 if quick else 6_000, "policy": policy, "seed": seed + k}
         for load in loads
@@ -35,9 +32,7 @@ def cells(seed: int, quick: bool) -> list[Row]:
 
 def measure(cell: Row) -> Row:
     """One run."""
-    clock = Seconds(find_iteration_time(LLAMA_70B_TIME), max_running=None)
-    traffic = chat(cell["rate"], cell["requests"], cell["seed"])
-    return figures(simulate(traffic, find_policy(cell["policy"]), clock, seed=cell["seed"]))
+    return figures(run_chat(cell))
 
 
 def draw(rows: Sequence[Row]) -> Figure:

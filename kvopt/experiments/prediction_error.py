@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kvopt.experiments.experiment import Experiment, Row, figures, mean
-from kvopt.experiments.workload import LLAMA_70B_TIME, chat, chat_limit
-from kvopt.hardware import find_iteration_time
-from kvopt.online import Interval, Noisy, Over, Seconds, simulate
-from kvopt.policies import find_policy
+from kvopt.experiments.workload import chat_limit, run_chat
+from kvopt.online import Interval, Noisy, Over
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +42,7 @@ SIZES = {
 
 def cells(seed: int, quick: bool) -> list[Row]:
     """Every policy for each kind and size of error, the same requests for all."""
-    rate = LOAD * chat_limit(find_iteration_time(LLAMA_70B_TIME))
+    rate = LOAD * chat_limit()
     return [
         {
             "error": kind,
@@ -63,11 +61,7 @@ def cells(seed: int, quick: bool) -> list[Row]:
 
 def measure(cell: Row) -> Row:
     """One run."""
-    clock = Seconds(find_iteration_time(LLAMA_70B_TIME), max_running=None)
-    traffic = chat(cell["rate"], cell["requests"], cell["seed"])
-    predictions = KINDS[cell["error"]](cell["size"])
-    policy = find_policy(cell["policy"])
-    return figures(simulate(traffic, policy, clock, predictions=predictions, seed=cell["seed"]))
+    return figures(run_chat(cell, KINDS[cell["error"]](cell["size"])))
 
 
 def draw(rows: Sequence[Row]) -> Figure:

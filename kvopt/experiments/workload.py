@@ -1,15 +1,21 @@
-"""Traffic of the experiments: Poisson arrivals of chat requests or of a few types."""
+"""Traffic of the experiments: Poisson arrivals of chat requests or of a few types; runs on the former."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kvopt.experiments.experiment import Row
 from kvopt.fluid import Mix, stability
 from kvopt.generate import generate
-from kvopt.hardware import IterationTime
-from kvopt.online import Traffic
+from kvopt.hardware import find_iteration_time
+from kvopt.online import Seconds, SimulationResult, Traffic, simulate
+from kvopt.policies import find_policy
+
+if TYPE_CHECKING:
+    from kvopt.online.predictions import Predictions
 
 #: Capacity and iteration time used with arXiv 2502.07115: Llama-2-70B on two A100s.
 LLAMA_70B_CAPACITY, LLAMA_70B_TIME = 16_492, "llama-2-70b-2502.07115"
@@ -37,12 +43,20 @@ def of_types(mix: Mix, capacity: int, requests: int, seed: int) -> Traffic:
     return Traffic(capacity, mix.prompt[drawn], mix.output[drawn], poisson(mix.total_rate, requests, seed))
 
 
+def run_chat(cell: Row, predictions: Predictions | None = None) -> SimulationResult:
+    """The policy of a cell on chat requests at its rate: whole prompts, any number of running requests."""
+    clock = Seconds(find_iteration_time(LLAMA_70B_TIME), max_running=None)
+    traffic = chat(cell["rate"], cell["requests"], cell["seed"])
+    return simulate(traffic, find_policy(cell["policy"]), clock, predictions=predictions, seed=cell["seed"])
+
+
 @cache
-def chat_limit(time: IterationTime) -> float:
+def chat_limit() -> float:
     """Rate of chat requests per second at which the fluid model is full (memory), from a large sample of lengths.
 
     The fluid model gives the prompt an iteration of its own, the simulator does not: a fraction of a percent.
     """
     lengths = generate("lmsys-like", requests=SAMPLE, capacity=LLAMA_70B_CAPACITY, seed=0)
     mix = Mix(lengths.prompt, lengths.output, np.full(SAMPLE, 1 / SAMPLE))
+    time = find_iteration_time(LLAMA_70B_TIME)
     return 1 / stability(mix, time, capacity=LLAMA_70B_CAPACITY).load
