@@ -13,13 +13,13 @@ from kvopt import Instance
 from kvopt.errors import InputError
 from kvopt.model import Schedule
 from kvopt.online import simulate
-from kvopt.policies.staggered_admission import staggered_schedule
 from kvopt.regret.effective_capacity import effective_capacity
 from kvopt.regret.mix import Mix
 from kvopt.regret.paths import draw_path
 from kvopt.regret.pilot import piloted_plan
 from kvopt.regret.plans import StartPlan, even_plan, packed_plan, staggering_plan, walk_plan
 from kvopt.regret.simulated import Staggered
+from kvopt.regret.staggered import staggered_schedule
 from kvopt.regret.study import RegretStudy
 
 TWO = Mix(8, [1, 1], [2, 6], [0.7, 0.3])

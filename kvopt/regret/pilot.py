@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from kvopt.errors import InputError
-from kvopt.policies.staggered_admission import staggered_schedule
 from kvopt.regret.mix import Mix
 from kvopt.regret.paths import draw_path
 from kvopt.regret.plans import StartPlan, even_plan, largest, plan_candidates
+from kvopt.regret.staggered import staggered_schedule
 
 #: Pilot paths, their rounds, and the requests one of them has at most (about).
 PILOT_PATHS, PILOT_ROUNDS, PILOT_REQUESTS = 3, 2_000, 60_000

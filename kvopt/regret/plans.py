@@ -1,7 +1,7 @@
 """Periodic plans of starts: how many requests of each type may start in each round, for ever, within the capacity.
 
 A plan that spreads the starts evenly keeps the running requests at all ages at once and the memory near the
-capacity. `kvopt.policies.staggered_admission` reserves the memory of such a plan; what the plan starts of each type
+capacity. `kvopt.regret.staggered` reserves the memory of such a plan; what the plan starts of each type
 per round is then what the policy sustains, whatever the arrivals.
 """
 

@@ -76,7 +76,7 @@ class Tabled(Policy):
 
 
 class Staggered(Policy):
-    """Staggered admission (`kvopt.policies.staggered_admission`) as a policy of the simulator.
+    """Staggered admission (`kvopt.regret.staggered`) as a policy of the simulator.
 
     Parameters
     ----------

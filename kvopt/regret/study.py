@@ -14,13 +14,13 @@ import numpy.typing as npt
 from kvopt.errors import InputError, SolverError, TooLargeError, UnknownNameError
 from kvopt.model import Instance, IntArray
 from kvopt.policies.backlog import list_schedule
-from kvopt.policies.staggered_admission import staggered_schedule
 from kvopt.regret.mix import Mix, whole
 from kvopt.regret.paths import ArrivalPath, check_process, draw_path
 from kvopt.regret.pilot import piloted_plan
 from kvopt.regret.plans import StartPlan
 from kvopt.regret.profiles import ProfileGraph, profile_graph
 from kvopt.regret.reference import REFERENCES, TablePolicy, reference_policy
+from kvopt.regret.staggered import staggered_schedule
 from kvopt.regret.tables import StateSpace
 
 #: What a policy's waiting is compared with: the exact optimum of the path, a certified lower bound on it, or
