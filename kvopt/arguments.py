@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any
 
@@ -53,6 +55,30 @@ def number(argument: str, value: Any, *, above: float = -math.inf, least: float 
         low = f"above {above:g}" if above > -math.inf else f"of at least {least:g}"
         raise ArgumentError(argument, f"must be a number {low} and at most {most:g}", value)
     return float(value)
+
+
+def fraction(text: str) -> Fraction:
+    """A decimal or a ratio exactly as typed (0.9 is 9/10, not a float).
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or beyond 1e100: numbers of thousands of digits would be computed with for ever.
+
+    Examples
+    --------
+    >>> fraction("0.9"), fraction("15/56")
+    (Fraction(9, 10), Fraction(15, 56))
+    """
+    if re.search(r"[eE][+-]?\d{4}", text):
+        raise ValueError
+    try:
+        exact = Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError from None
+    if max(abs(exact.numerator), exact.denominator) > 10**100:
+        raise ValueError
+    return exact
 
 
 def time_limit(argument: str, value: Any) -> float | None:

@@ -11,9 +11,11 @@ import pytest
 
 import kvopt as kv
 from kvopt.bounds import lower_bound
+from kvopt.cli.console import exact
 from kvopt.errors import InputError
 from kvopt.model import Schedule
 from kvopt.monitor import Monitor
+from kvopt.online import simulate
 
 FOUR = kv.Instance(capacity=5, prompt=[1, 1, 1, 1], output=[1, 1, 3, 3], name="four")
 RESULT = kv.solve(FOUR, "brute-force")
@@ -104,6 +106,20 @@ def test_wrong_limits_name_the_argument(argument, value):
         kv.solve(FOUR, "mc-sf", **{argument: value})
     assert str(caught.value).startswith(f"{argument} must be ")
     assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e101", "1e-400", "1e9999999999", "1/0", "nan", "inf", "", "0,5"])
+def test_ratios_stay_within_reach(text):
+    """Exact arithmetic on a number of a million digits never ends, and 1e400 is no float: both are refused as typed."""
+    with pytest.raises(InputError, match="--load: expected a number"):
+        exact(text, "--load")
+
+
+def test_seeds_beyond_the_engine_are_named():
+    """A seed of more than 64 bits must not end in an overflow deep inside."""
+    with pytest.raises(InputError, match=r"seed must be an integer within 0\.\.9223372036854775807, got"):
+        simulate(FOUR, "mc-sf", seed=2**63)
+    assert simulate(FOUR, "alpha-beta-clearing", seed=2**63 - 1).finished
 
 
 def test_numpy_numbers_are_numbers():

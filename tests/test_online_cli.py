@@ -110,7 +110,7 @@ def test_overload_is_announced():
         (["FILE", "--policy", "fcfs", "--capacity", "5"], "a capacity of its own"),
         (["FILE", "--policy", "fcfs", "--source", "csv"], "--source needs --capacity"),
         (["FILE", "--policy", "fcfs", "--rate", "-1"], "rate must be above 0"),
-        (["FILE", "--policy", "fcfs", "--seed", "-1"], "seed must be an integer of at least 0"),
+        (["FILE", "--policy", "fcfs", "--seed", "-1"], "seed must be an integer within 0..9223372036854775807, got -1"),
         (["FILE", "--policy", "fcfs", "--type", "1,1,1"], "leave out FILE"),
         (["--policy", "fcfs", "--type", "1,1,1", "--capacity", "9", "--rounds", "0"], "within 1..10000000, got 0"),
         (["--policy", "fcfs", "--type", "1,1,1"], "--type needs --capacity"),
@@ -154,6 +154,16 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path, monkeypatch):
     assert only["stopped_by"] == "interrupted"
     assert only["completed"] < only["requests"] == 20_000
     assert json.loads(done.stdout)["runs"][0]["completed"] == only["completed"]
+
+
+@pytest.mark.parametrize("arguments", [["simulate", "FILE"], ["adversary", "burst", "--capacity", "16"]])
+def test_output_to_a_pipe_stands_alone(instance, arguments):
+    """With -o - standard output is the file: the figures for people must not be mixed into it."""
+    call = [instance if a == "FILE" else a for a in arguments]
+    done = CliRunner().invoke(app, [*call, "--policy", "fcfs", "-o", "-"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["format"].startswith("kvopt/")
+    assert "fcfs" in done.stderr
 
 
 def test_profiles_are_fitted(tmp_path):

@@ -46,6 +46,37 @@ def test_json_csv_and_picture(capsys, monkeypatch, tmp_path):
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_table_to_a_pipe_stands_alone(capsys, monkeypatch):
+    """With --csv - standard output is the table; --json has no room beside it."""
+    short = ["--load", "0.5", "--horizons", "20", "--paths", "2", "--policies", "fcfs", "--csv", "-"]
+    code, out, err = call(capsys, monkeypatch, *BASE, *short)
+    assert code == 0
+    assert [row["policy"] for row in csv.DictReader(out.splitlines())] == ["fcfs"]
+    assert "per request" in err
+    code, out, err = call(capsys, monkeypatch, *BASE, *short, "--json")
+    assert (code, out) == (2, "")
+    assert "choose one" in err
+
+
+def test_a_picture_of_nothing_costs_no_table(capsys, monkeypatch, tmp_path):
+    """No regret on a few short paths cannot be drawn on a logarithmic scale; the figures are shown all the same."""
+    short = ["--load", "0.01", "--horizons", "2", "--paths", "2", "--policies", "fcfs", "--json"]
+    code, out, err = call(capsys, monkeypatch, *BASE, *short, "--figure", str(tmp_path / "r.png"))
+    assert code == 2
+    assert json.loads(out)["studies"][0]["rows"][0]["regret"] == 0
+    assert "no positive value to draw" in err
+
+
+@pytest.mark.parametrize("number", ["1e400", "1e9999999", "1e-400"])
+def test_numbers_out_of_reach(capsys, monkeypatch, number):
+    """Loads, rates and shares beyond any float are refused at once, with the option's name."""
+    for options in (["--load", number], ["--rate", number], ["--load", "0.5", "--type", f"1,3,{number}"]):
+        code, out, err = call(capsys, monkeypatch, *BASE, *options, "--overload")
+        assert (code, out) == (2, "")
+        assert options[-2] in err
+        assert number in err
+
+
 def test_scaling_table(capsys, monkeypatch, tmp_path):
     """Several capacities in one run: rates in proportion, one row for each."""
     options = ["--load", "0.7", "--of", "volume", "--scale", "1,4", "--horizons", "30", "--paths", "4"]

@@ -69,6 +69,12 @@ def quoted_capacities():
     )
 
 
+def test_huge_outputs_are_refused_before_they_are_listed():
+    """A ramp of two thousand million tokens would take all memory there is before any limit is looked at."""
+    with pytest.raises(TooLargeError, match="outputs of 2,147,483,000 tokens"):
+        profile_graph(Mix(2**31 - 1, [1, 1], [2, 2_147_483_000], [1, 1]))
+
+
 def test_table_of_the_page():
     """Every figure that docs/regret.md quotes as proved."""
     rows = quoted_capacities()

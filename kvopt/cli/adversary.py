@@ -102,7 +102,7 @@ def game(
         echo_json(known)
     else:
         types = " ".join(f"({s},{o})" for s, o in played.types)
-        typer.echo(f"game M={capacity}, menu {types}, N={requests}, H={horizon}: {text}")
+        typer.echo(f"game M={capacity}, menu {types}, N={requests}, H={horizon}: {text}", err=output == "-")
         say("values grow with N and H: a lower bound on the competitive ratio, not the ratio itself", quiet)
     end(monitor, found=report["value"] is not None)
 
@@ -314,7 +314,7 @@ def run_family(
         for adversary in adversaries:
             points.append(against(adversary, chosen, seed=seed, time_limit_s=time_limit_s))
             if not json:
-                typer.echo(as_text(points[-1]))
+                typer.echo(as_text(points[-1]), err=output == "-")
     except KeyboardInterrupt:
         interrupted = True
     ratios = [point.ratio for point in points]
@@ -330,7 +330,8 @@ def run_family(
         )
     else:
         for of, slope in slopes.items():
-            typer.echo(f"ratio ~ {of} ^ {slope:.3f} (least squares on logarithms, {len(points)} points)")
+            text = f"ratio ~ {of} ^ {slope:.3f} (least squares on logarithms, {len(points)} points)"
+            typer.echo(text, err=output == "-")
     if output is not None and points:
         write(points[-1].instance, output)
         say(f"written to {output}", quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kvopt.arguments import fraction
 from kvopt.errors import InputError
 from kvopt.monitor import Monitor
 
@@ -130,10 +130,8 @@ def terminable() -> Iterator[None]:
 
 
 def exact(text: str, what: str) -> Fraction:
-    """A decimal or a ratio exactly as typed (0.9 is 9/10, not a float)."""
+    """The option's number by `kvopt.arguments.fraction`; raises InputError naming the option if it is none."""
     try:
-        if re.search(r"[eE][+-]?\d{4}", text):
-            raise ValueError  # a number of thousands of digits
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        return fraction(text)
+    except ValueError:
         raise InputError(f"{what}: expected a number such as 0.9, got {text!r}") from None

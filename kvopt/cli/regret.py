@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, echo_json, exact, say, terminable
+from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, echo_json, exact, say, terminable
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def regret(
         from kvopt.plot import picture_suffix
 
         picture_suffix(figure)
-    for path in (csv, figure):
-        if path is not None:
-            require_writable(path)
+    check_output(csv, json)
+    if figure is not None:
+        require_writable(figure)
     mix = choose_mix(capacity, types or [], trace)
     names = list(dict.fromkeys(name.strip() for name in policies.split(",")))
     studies: list[RegretStudy] = []
@@ -96,8 +96,6 @@ def regret(
     rows = [row for study in finished for row in study.rows()]
     if csv is not None and rows:
         write_bytes(csv, table_csv(rows).encode())
-    if figure is not None and rows:
-        write_picture(figure, rows)
     if json:
         summary = {
             "interrupted": interrupted,
@@ -107,7 +105,9 @@ def regret(
         echo_json(summary)
     elif not quiet:
         for line in table_text(rows):
-            typer.echo(line)
+            typer.echo(line, err=csv == "-")
+    if figure is not None and rows:  # after the table: one without a positive value cannot be drawn
+        write_picture(figure, rows)
     for path in (csv, figure):
         if path is not None and rows:
             say(f"written to {path}", quiet)

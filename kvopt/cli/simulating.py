@@ -146,7 +146,7 @@ def simulate(
     if json:
         echo_json(as_object(labelled, power, details=False))
     elif not quiet:
-        show(labelled, power)
+        show(labelled, power, err=output == "-")
     for text, result in labelled:
         if result.stopped_by is not None:
             say(f"{text}: {result.done:,} of {result.n:,} requests completed: {result.stopped_by}", quiet)
@@ -306,8 +306,8 @@ def as_csv(results: Sequence[tuple[str, SimulationResult]]) -> bytes:
     return text.getvalue().encode()
 
 
-def show(results: Sequence[tuple[str, SimulationResult]], power: PowerModel | None) -> None:
-    """A table on standard output."""
+def show(results: Sequence[tuple[str, SimulationResult]], power: PowerModel | None, err: bool) -> None:
+    """A table on standard output, or on standard error if that is taken."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -328,7 +328,7 @@ def show(results: Sequence[tuple[str, SimulationResult]], power: PowerModel | No
         row = [text, f"{result.done:,}", *(number(cell) for cell in cells)]
         row += [f"{100 * result.mean_memory / result.source.capacity:.1f} %", f"{figures['evictions']:,}"]
         table.add_row(*row, *([number(figures["energy_per_request_j"])] if power else []))
-    Console(width=200).print(table)  # as wide as it needs, also in a pipe
+    Console(width=200, stderr=err).print(table)  # as wide as it needs, also in a pipe
 
 
 def number(value: float | None) -> str:

@@ -33,6 +33,8 @@ METHODS = ("decide", "overflow", "rule")
 #: Iterations between two looks at progress and interruption.
 SLICE = 20_000
 REPORT_EVERY_S = 0.2
+#: The compiled engine takes seeds as 64-bit integers.
+MAX_SEED = 2**63 - 1
 #: Rounds in a row in which a policy may leave the worker empty while requests wait and none is to come.
 MOST_IDLE_ROUNDS = 10_000
 
@@ -60,7 +62,7 @@ def simulate(
     predictions : Predictions or str, optional
         What the policy is told about outputs, as an object or as a text such as ``"over:1.5"``; default `Exact`.
     seed : int
-        Seed of predictions and of the policy's random choices, >= 0.
+        Seed of predictions and of the policy's random choices, within 0..2^63 - 1.
     compiled : bool
         Use the compiled form of the policy if it has one; False runs its `decide` (same result, slower).
     on_progress : callable, optional
@@ -154,7 +156,7 @@ class Simulation:
             raise ArgumentError("clock", "must be Rounds() or Seconds(...)", clock)
         if not callable(getattr(predictions, "predict", None)):
             raise ArgumentError("predictions", "must be Exact(), Over(...) or the like", predictions)
-        seed = whole_number("seed", seed, 0)
+        seed = whole_number("seed", seed, 0, MAX_SEED)
         self.source, self.policy, self.clock, self.predictions, self.seed = source, policy, clock, predictions, seed
         self.name = str(getattr(policy, "name", "") or type(policy).__name__)
         limits = np.zeros(4, np.int64)

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from kvopt.arguments import fraction
 from kvopt.errors import InputError
 from kvopt.model import MAX_VALUE, Instance, IntArray, volume
 
@@ -128,8 +129,8 @@ def positive_fraction(value: object, what: str) -> Fraction:
     if isinstance(value, float | np.floating) and not math.isfinite(value):
         raise InputError(f"{what} must be a positive number, got {value}")
     try:
-        exact = value if isinstance(value, Fraction) else Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
+        exact = value if isinstance(value, Fraction) else fraction(str(value))
+    except ValueError:
         raise InputError(f"{what} must be a positive number, got {value!r}") from None
     if exact <= 0:
         raise InputError(f"{what} must be a positive number, got {value}")

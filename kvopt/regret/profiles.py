@@ -64,6 +64,8 @@ def profile_graph(mix: Mix, most: int = MAX_PROFILES) -> ProfileGraph:
     >>> graph.start.tolist()[0], graph.advance.tolist()
     ([1, 4], [0, 0, 0, 2, 3, 2, 3])
     """
+    if sum(mix.output) > MAX_ENTRIES:  # the ramps alone would not fit
+        raise TooLargeError(f"outputs of {max(mix.output):,} tokens have too many running configurations to list")
     ramps = [tuple(range(s + 1, s + o + 1)) for s, o in zip(mix.prompt, mix.output, strict=True)]
     known: dict[tuple[int, ...], int] = {(): 0}
     queue: list[tuple[int, ...]] = [()]
