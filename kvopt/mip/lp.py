@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
 
-from kvopt.errors import InputError, SolverError
+from kvopt.errors import InputError
 from kvopt.mip.formulation import Formulation, aggregated
-from kvopt.mip.libraries import mathopt, model_pb2
-from kvopt.model import FloatArray, Instance, IntArray, exact_sum
+from kvopt.mip.libraries import mathopt
+from kvopt.mip.linear import Entries, linear_model, solve_linear
+from kvopt.model import FloatArray, Instance, exact_sum
 
 
 class Relaxation(NamedTuple):
@@ -112,30 +112,26 @@ def _solve(instance: Instance, horizon: int, deadline: float | None) -> Relaxati
     latest = horizon - instance.output
     if (latest < instance.arrival).any():
         return None
-    model = mathopt.Model.from_model_proto(_telescoped(aggregated(instance, latest), horizon))
-    limit = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.perf_counter()))
-    result = mathopt.solve(model, mathopt.SolverType.GLOP, params=mathopt.SolveParameters(time_limit=limit))
-    reason = result.termination.reason
-    if reason in (mathopt.TerminationReason.INFEASIBLE, mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED):
+    model = _telescoped(aggregated(instance, latest), horizon)
+    limit_s = None if deadline is None else max(0.0, deadline - time.perf_counter())
+    infeasible = (mathopt.TerminationReason.INFEASIBLE, mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED)
+    result = solve_linear(model, limit_s, none_if=infeasible)
+    if result is None:
         return None
-    dual = result.solutions[0].dual_solution if result.solutions else None
-    if reason != mathopt.TerminationReason.OPTIMAL or dual is None:
-        detail = result.termination.detail or "no details"
-        raise SolverError(f"GLOP did not solve the linear programme: {reason.name.lower()} ({detail})")
     # The limit on memory is the upper bound of the last `horizon` variables, so its price is their reduced cost.
     tokens = list(model.variables())[-horizon:]
-    prices = -np.array([dual.reduced_costs[variable] for variable in tokens])
+    prices = -np.array(result.reduced_costs(tokens))
     return Relaxation(result.objective_value(), np.maximum(prices, 0.0))
 
 
-def _telescoped(model: Formulation, horizon: int) -> model_pb2.ModelProto:
+def _telescoped(model: Formulation, horizon: int) -> mathopt.Model:
     """Variables x, then running requests r_t, then tokens m_t; rows: r_t, then m_t, then the groups' counts."""
     starts, rounds = np.arange(len(model.group)), np.arange(horizon)
     running, tokens = len(starts) + rounds, len(starts) + horizon + rounds
     completion = model.start + model.output[model.group]
     prompt, peak = model.prompt[model.group], (model.prompt + model.output)[model.group]
     inside = completion < horizon
-    entries: list[tuple[IntArray, IntArray, IntArray | int]] = [
+    entries: list[Entries] = [
         (rounds, running, 1),
         (rounds[1:], running[:-1], -1),
         (model.start, starts, -1),
@@ -147,26 +143,8 @@ def _telescoped(model: Formulation, horizon: int) -> model_pb2.ModelProto:
         (horizon + completion[inside], starts[inside], peak[inside]),
         (2 * horizon + model.group, starts, 1),
     ]
-    row = np.concatenate([entry[0] for entry in entries])
-    column = np.concatenate([entry[1] for entry in entries])
-    value = np.concatenate([np.broadcast_to(entry[2], entry[0].shape) for entry in entries]).astype(np.float64)
-    order = np.lexsort((column, row))
-    order = order[value[order] != 0]
-
-    proto = model_pb2.ModelProto()
-    size = len(starts) + 2 * horizon
-    proto.variables.ids.extend(range(size))
-    proto.variables.lower_bounds.extend(np.zeros(size))
-    proto.variables.upper_bounds.extend(np.full(size - horizon, np.inf))
-    proto.variables.upper_bounds.extend(np.full(horizon, float(model.instance.capacity)))
-    proto.variables.integers.extend([False] * size)
-    proto.objective.linear_coefficients.ids.extend(starts)
-    proto.objective.linear_coefficients.values.extend(model.cost.astype(np.float64))
-    right = np.concatenate((np.zeros(2 * horizon), model.count))
-    proto.linear_constraints.ids.extend(range(len(right)))
-    proto.linear_constraints.lower_bounds.extend(right)
-    proto.linear_constraints.upper_bounds.extend(right)
-    proto.linear_constraint_matrix.row_ids.extend(row[order])
-    proto.linear_constraint_matrix.column_ids.extend(column[order])
-    proto.linear_constraint_matrix.coefficients.extend(value[order])
-    return proto
+    cost = np.concatenate((model.cost, np.zeros(2 * horizon))).astype(np.float64)
+    upper = np.full(len(cost), np.inf)
+    upper[tokens] = model.instance.capacity
+    right = np.concatenate((np.zeros(2 * horizon), model.count)).astype(np.float64)
+    return linear_model(cost, upper, entries, right, right)

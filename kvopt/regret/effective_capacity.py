@@ -21,13 +21,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from kvopt.errors import SolverError
 from kvopt.model import FloatArray
 from kvopt.regret.mix import Mix
 from kvopt.regret.profiles import ProfileGraph, profile_graph
 
 #: Flows below this are taken for rounding errors of the solver.
 FLOW_TOLERANCE = 1e-9
+#: Seconds for the programme.
+TIME_LIMIT_S = 600.0
 #: Denominators tried for an exact dual solution, and the one used when none of them fits.
 DENOMINATORS, FINE_DENOMINATOR = 5_000, 10**9
 
@@ -174,56 +175,35 @@ def rate_bound(graph: ProfileGraph, price: Sequence[int], potential: Sequence[in
 
 def solve_circulation(graph: ProfileGraph) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Solve the programme with GLOP: flow of shape (N, K + 1) with the advances last, prices, potential."""
-    from datetime import timedelta
-
-    from kvopt.mip.libraries import mathopt, model_pb2
+    from kvopt.mip.linear import Entries, linear_model, solve_linear
 
     size, types = graph.start.shape
     tail, kind = np.nonzero(graph.start >= 0)
     starts = len(tail)
-    moves = np.arange(starts + size)
+    count = starts + size + 1  # the moves, and the rate
     source = np.concatenate((tail, np.arange(size)))
     target = np.concatenate((graph.start[tail, kind], graph.advance)).astype(np.int64)
+    between = np.flatnonzero(source != target)
     share = np.array([float(f) for f in graph.mix.share])
     # Rows: balance of each profile (in - out), started - r * share of each type, and one for the advances.
-    row = np.concatenate((target, source, size + kind, size + np.arange(types), np.full(size, size + types)))
-    column = np.concatenate((moves, moves, moves[:starts], np.full(types, starts + size), moves[starts:]))
-    value = np.concatenate((np.ones(starts + size), -np.ones(starts + size), np.ones(starts), -share, np.ones(size)))
-    order = np.lexsort((column, row))
-    row, column, value = row[order], column[order], value[order]
-    first = np.concatenate(([True], (np.diff(row) != 0) | (np.diff(column) != 0)))
-    begin = np.flatnonzero(first)
-    row, column, value = row[begin], column[begin], np.add.reduceat(value, begin)  # the loop 0 -> 0 cancels
-
-    proto = model_pb2.ModelProto()
-    count = starts + size + 1
-    proto.variables.ids.extend(range(count))
-    proto.variables.lower_bounds.extend(np.zeros(count))
-    proto.variables.upper_bounds.extend(np.full(count, np.inf))
-    proto.variables.integers.extend([False] * count)
-    proto.objective.maximize = True
-    proto.objective.linear_coefficients.ids.append(count - 1)
-    proto.objective.linear_coefficients.values.append(1.0)
-    right = np.concatenate((np.zeros(size + types), [1.0]))
-    proto.linear_constraints.ids.extend(range(len(right)))
-    proto.linear_constraints.lower_bounds.extend(right)
-    proto.linear_constraints.upper_bounds.extend(right)
-    proto.linear_constraint_matrix.row_ids.extend(row[value != 0])
-    proto.linear_constraint_matrix.column_ids.extend(column[value != 0])
-    proto.linear_constraint_matrix.coefficients.extend(value[value != 0])
-    model = mathopt.Model.from_model_proto(proto)
-    limits = mathopt.SolveParameters(time_limit=timedelta(minutes=10))
-    result = mathopt.solve(model, mathopt.SolverType.GLOP, params=limits)
-    dual = result.solutions[0].dual_solution if result.solutions else None
-    if result.termination.reason != mathopt.TerminationReason.OPTIMAL or dual is None:
-        raise SolverError(f"GLOP did not solve the circulation programme: {result.termination.reason.name.lower()}")
-    values = result.variable_values()
-    flow = np.array([values[variable] for variable in model.variables()])[:-1]
-    duals = np.array([dual.dual_values[constraint] for constraint in model.linear_constraints()])
+    entries: list[Entries] = [
+        (target[between], between, 1),
+        (source[between], between, -1),
+        (size + kind, np.arange(starts), 1),
+        (size + np.arange(types), np.full(types, count - 1), -share),
+        (np.full(size, size + types), starts + np.arange(size), 1),
+    ]
+    cost, right = np.zeros(count), np.zeros(size + types + 1)
+    cost[-1], right[-1] = -1.0, 1.0
+    model = linear_model(cost, np.full(count, np.inf), entries, right, right)
+    result = solve_linear(model, TIME_LIMIT_S)
+    assert result is not None
+    flow = np.array(result.variable_values(list(model.variables())))[:-1]
+    duals = np.array(result.dual_values(list(model.linear_constraints())))
     moved = np.zeros((size, types + 1))
     moved[tail, kind] = flow[:starts]
     moved[:, types] = flow[starts:]
-    return moved, -duals[size : size + types], -duals[:size]
+    return moved, duals[size : size + types], duals[:size]
 
 
 def closed_walks(graph: ProfileGraph, flow: FloatArray) -> list[Walk]:
