@@ -1,4 +1,4 @@
-"""``kvopt adversary``: release games, families that are bad for a policy, the search for bad instances."""
+"""``kvopt adversary``: release games and random starts, which bound every online policy, and their certificates."""
 
 from __future__ import annotations
 
@@ -6,50 +6,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kvopt.cli import bad_instances
 from kvopt.cli.console import (
     Json,
     MemoryLimit,
-    ProgressLine,
     Quiet,
-    Seed,
     TimeLimit,
     check_output,
     echo_json,
-    exact,
     interruptible,
     say,
+    watched,
 )
 from kvopt.errors import InputError
 from kvopt.rounding import decimal
 
 if TYPE_CHECKING:
-    from kvopt.adversary.curve import Point
     from kvopt.adversary.game import Game
     from kvopt.adversary.random_start import RandomStart
-    from kvopt.model import Instance
     from kvopt.monitor import Monitor
-
-PolicyName = Annotated[str, typer.Option(help="Online policy, with options as in alpha-greedy:alpha=0.2.")]
-
-Capacities = Annotated[str, typer.Option("--capacity", help="KV cache capacity, or several as in 64,256,1024.")]
-Released = Annotated[
-    str | None, typer.Option("--output", "-o", help="Instance file for what was released (last capacity).")
-]
-
-#: Letters of families without options, as they are listed in the literature notes.
-LETTERS = {"A": "burst", "C": "large-prompts"}
-
-commands = typer.Typer(
-    help="Worst cases of online policies: games, families, search.", no_args_is_help=True, rich_markup_mode=None
-)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Add the commands of this module and those of `kvopt.cli.bad_instances`."""
+    commands = typer.Typer(
+        help="Worst cases of online policies: games, families, search.", no_args_is_help=True, rich_markup_mode=None
+    )
+    commands.command()(game)
+    commands.command()(check)
+    commands.command()(tables)
+    commands.command("random-start")(random_start)
+    bad_instances.register(commands)
     app.add_typer(commands, name="adversary")
 
 
-@commands.command()
 def game(
     capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
     menu: Annotated[str, typer.Option(help='Types that may be released, "PROMPT,OUTPUT;PROMPT,OUTPUT;...".')],
@@ -75,7 +65,7 @@ def game(
     if output is not None and not randomised:
         raise InputError("--output takes the mix of a randomised game; add --randomised")
     played = Game.of(capacity, parse_menu(menu), requests, horizon)
-    monitor, line = watched(played.menu, time_limit, memory_limit, 0, quiet)
+    monitor, line = watched(quiet, played.menu, time_limit_s=time_limit, memory_limit_gb=memory_limit)
     with interruptible(monitor):
         if randomised:
             report, text = solve_randomised(played, monitor, output)
@@ -134,7 +124,6 @@ def solve_randomised(game: Game, monitor: Monitor, output: str | None) -> tuple[
     return report, text
 
 
-@commands.command()
 def check(
     file: Annotated[str, typer.Argument(help="Mix file, - for standard input.")],
     json: Json = False,
@@ -156,7 +145,6 @@ def check(
         raise typer.Exit(1)
 
 
-@commands.command()
 def tables(
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = 2.0,
@@ -166,7 +154,7 @@ def tables(
     """The values of small games, deterministic and randomised, as Markdown tables."""
     from kvopt.adversary.tables import markdown, random_starts, rows
 
-    monitor, line = watched(None, time_limit, memory_limit, 0, quiet)
+    monitor, line = watched(quiet, time_limit_s=time_limit, memory_limit_gb=memory_limit)
     found, started = [], []
     with interruptible(monitor):
         for row in rows(monitor):
@@ -201,7 +189,6 @@ def tables(
     end(monitor, found=not monitor.stopped)
 
 
-@commands.command("random-start")
 def random_start(
     family: Annotated[str, typer.Option(help="stream or large-prompts.")],
     capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
@@ -242,196 +229,6 @@ def random_as_dict(found: RandomStart) -> dict[str, Any]:
     }
 
 
-def plain_family(
-    context: typer.Context,
-    policy: PolicyName,
-    capacity: Capacities,
-    seed: Seed = 0,
-    time_limit: TimeLimit = None,
-    output: Released = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Burst and large prompts: families without options."""
-    name = str(context.info_name)
-    run_family(LETTERS.get(name, name), {}, policy, capacity, seed, time_limit, output, json, quiet)
-
-
-def stream(
-    policy: PolicyName,
-    capacity: Capacities,
-    delay: Annotated[str, typer.Option(help="Part of the long request's run before the stream begins.")] = "0.3",
-    long_output: Annotated[int | None, typer.Option(help="Output of the long request (default: capacity - 1).")] = None,
-    seed: Seed = 0,
-    time_limit: TimeLimit = None,
-    output: Released = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """A long request; once it runs, a full load of short ones in every round."""
-    options = {"delay": exact(delay, "--delay"), "long_output": long_output}
-    run_family("stream", options, policy, capacity, seed, time_limit, output, json, quiet)
-
-
-def shortest_first(
-    policy: PolicyName,
-    capacity: Capacities,
-    copies: Annotated[int | None, typer.Option(help="Requests with a long prompt (default: sqrt(capacity)/3).")] = None,
-    seed: Seed = 0,
-    time_limit: TimeLimit = None,
-    output: Released = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """A backlog of mixed prompts that is bad for shortest-first."""
-    run_family("shortest-first", {"copies": copies}, policy, capacity, seed, time_limit, output, json, quiet)
-
-
-def run_family(
-    name: str,
-    options: dict[str, Any],
-    policy: str,
-    capacity: str,
-    seed: int,
-    time_limit_s: float | None,
-    output: str | None,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Run a policy against a family at each capacity and divide its total latency by the optimum."""
-    from kvopt.adversary.curve import against, exponent
-    from kvopt.adversary.families import FAMILIES
-    from kvopt.bench.ranges import whole_numbers
-    from kvopt.io.formats import write
-    from kvopt.policies import find_policy
-
-    check_output(output, json)
-    chosen = find_policy(policy)
-    adversaries = [FAMILIES[name](m, **options) for m in whole_numbers(capacity, "--capacity")]
-    points: list[Point] = []
-    interrupted = False
-    try:
-        for adversary in adversaries:
-            points.append(against(adversary, chosen, seed=seed, time_limit_s=time_limit_s))
-            if not json:
-                typer.echo(as_text(points[-1]), err=output == "-")
-    except KeyboardInterrupt:
-        interrupted = True
-    ratios = [point.ratio for point in points]
-    slopes = {}
-    if len({point.instance.capacity for point in points}) > 1:
-        slopes = {
-            "capacity": exponent([point.instance.capacity for point in points], ratios),
-            "requests": exponent([point.instance.n for point in points], ratios),
-        }
-    if json:
-        echo_json(
-            {"family": name, "policy": policy, "points": [as_dict(p) for p in points], "exponents": slopes or None}
-        )
-    else:
-        for of, slope in slopes.items():
-            text = f"ratio ~ {of} ^ {slope:.3f} (least squares on logarithms, {len(points)} points)"
-            typer.echo(text, err=output == "-")
-    if output is not None and points:
-        write(points[-1].instance, output)
-        say(f"written to {output}", quiet)
-    if interrupted:
-        raise typer.Exit(130)
-
-
-def as_text(point: Point) -> str:
-    """A line for a policy's run against an adversary."""
-    known = point.yardstick
-    if known.lower == known.upper:
-        optimum, ratio = f"optimum {known.upper:,} ({known.proof})", f"ratio {float(point.ratio):.4f}"
-    else:
-        optimum = f"optimum within {known.lower:,}..{known.upper:,} ({known.proof})"
-        ratio = f"ratio within {float(point.ratio):.4f}..{float(point.ratio_at_most):.4f}"
-    size = f"M={point.instance.capacity:,} n={point.instance.n:,}"
-    return f"{size}: {point.policy} {point.total_latency:,}, {optimum}, {ratio}"
-
-
-def as_dict(point: Point) -> dict[str, Any]:
-    """The same as a JSON object; ``ratio`` is proved from below, ``ratio_at_most`` from above."""
-    return {
-        "capacity": point.instance.capacity,
-        "requests": point.instance.n,
-        "total_latency": point.total_latency,
-        "optimum_at_least": point.yardstick.lower,
-        "optimum_at_most": point.yardstick.upper,
-        "proof": point.yardstick.proof,
-        "ratio": float(point.ratio),
-        "ratio_at_most": float(point.ratio_at_most),
-    }
-
-
-@commands.command()
-def search(
-    policy: PolicyName,
-    capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
-    requests: Annotated[int, typer.Option(help="Requests of each instance.")] = 6,
-    last_arrival: Annotated[int, typer.Option(help="Latest arrival; 0 for backlogs.")] = 0,
-    prompt: Annotated[int | None, typer.Option(help="Prompt of all requests (default: any).")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Instances to examine.")] = None,
-    seed: Seed = 0,
-    time_limit: TimeLimit = None,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Instance file; the proof goes beside it.")
-    ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Search small instances for one on which a policy is far from the optimum (30 seconds unless told otherwise).
-
-    With -o NAME.json the optimum and its certificate are written to NAME.result.json.
-    """
-    from kvopt.adversary.search import Space
-    from kvopt.adversary.search import search as climb
-    from kvopt.io.formats import write, write_result
-    from kvopt.policies import find_policy
-
-    check_output(output, json)
-    if output is not None and not output.endswith((".json", ".json.gz")):
-        raise InputError(f"{output}: the name of an instance file ends in .json or .json.gz")
-    space = Space(capacity, requests, last_arrival, prompt)
-    if steps is None and time_limit is None:
-        time_limit = 30.0
-    monitor, line = watched(None, time_limit, None, seed, quiet)
-    with interruptible(monitor):
-        found = climb(space, find_policy(policy), steps=steps, monitor=monitor)
-    line.end()
-    instance, result = found.instance, found.result
-    rows = list(zip(instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist(), strict=True))
-    if output is not None:
-        proof = output.removesuffix(".gz").removesuffix(".json") + ".result.json"
-        write(instance, output)
-        write_result(result, proof)
-        say(f"written to {output} and {proof}", quiet)
-    if json:
-        echo_json(
-            {
-                "policy": policy,
-                "capacity": capacity,
-                "requests": [{"prompt": s, "output": o, "arrival": a} for s, o, a in rows],
-                "total_latency": found.total_latency,
-                "optimum_at_least": result.lower_bound,
-                "optimum_at_most": result.total_latency,
-                "ratio": float(found.ratio),
-                "examined": found.examined,
-                "stopped_by": monitor.stop_reason,
-            }
-        )
-    else:
-        text = " ".join(f"({s},{o})@{a}" for s, o, a in rows)
-        status = "optimum" if result.status == "optimal" else "best schedule"
-        typer.echo(
-            f"M={capacity} {text}: {policy} {found.total_latency}, {status} {result.total_latency}, "
-            f"ratio {found.ratio} = {float(found.ratio):.4f} ({found.examined:,} instances examined)"
-        )
-    if monitor.interrupted:
-        raise typer.Exit(130)
-
-
 def parse_menu(text: str) -> list[tuple[int, int]]:
     """Types from text such as ``1,1;1,3``."""
     types = []
@@ -442,19 +239,6 @@ def parse_menu(text: str) -> list[tuple[int, int]]:
             raise InputError(f"--menu: expected PROMPT,OUTPUT;PROMPT,OUTPUT;..., got {part!r}") from None
         types.append((prompt, output))
     return types
-
-
-def watched(
-    instance: Instance | None, time_limit_s: float | None, memory_limit_gb: float | None, seed: int, quiet: bool
-) -> tuple[Monitor, ProgressLine]:
-    """A monitor with a progress line; its instance matters only where schedules are offered."""
-    from kvopt.model import Instance
-    from kvopt.monitor import Monitor
-
-    line = ProgressLine(quiet)
-    anything = instance or Instance.from_rows(1, [(0, 1)])
-    monitor = Monitor(anything, time_limit_s=time_limit_s, memory_limit_gb=memory_limit_gb, seed=seed, on_progress=line)
-    return monitor, line
 
 
 def described(game: Game) -> dict[str, Any]:
@@ -473,14 +257,3 @@ def end(monitor: Monitor, *, found: bool) -> None:
         raise typer.Exit(130)
     if not found:
         raise typer.Exit(1)
-
-
-commands.command("burst", help="A long request; when it has almost ended, many short ones at once.")(plain_family)
-commands.command("stream")(stream)
-commands.command(
-    "large-prompts", help="Prompts of half the capacity: a long request, then a short one in every round."
-)(plain_family)
-commands.command("shortest-first")(shortest_first)
-commands.command("A", hidden=True, help="The same as burst.")(plain_family)
-commands.command("B", hidden=True, help="The same as stream.")(stream)
-commands.command("C", hidden=True, help="The same as large-prompts.")(plain_family)

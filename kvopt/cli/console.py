@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kvopt.arguments import fraction
 from kvopt.errors import InputError
 from kvopt.monitor import Monitor
+
+if TYPE_CHECKING:
+    from kvopt.model import Instance
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
@@ -96,6 +99,14 @@ class ProgressLine:
         if self.terminal and self.width:
             sys.stderr.write("\r" + " " * self.width + "\r")
             sys.stderr.flush()
+
+
+def watched(quiet: bool, instance: Instance | None = None, **limits: Any) -> tuple[Monitor, ProgressLine]:
+    """A monitor with these limits, and the line that shows its progress; the instance matters to solvers only."""
+    from kvopt.model import Instance
+
+    line = ProgressLine(quiet)
+    return Monitor(instance or Instance.from_rows(1, [(0, 1)]), on_progress=line, **limits), line
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from kvopt.cli.completing import solver_names
 from kvopt.cli.console import (
     Json,
     MemoryLimit,
-    ProgressLine,
     Quiet,
     Seed,
     TimeLimit,
@@ -18,6 +17,7 @@ from kvopt.cli.console import (
     echo_json,
     interruptible,
     say,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def crosscheck(
     """
     from kvopt.crosscheck import attempt, contradictions, default_solvers
     from kvopt.io.formats import read
-    from kvopt.monitor import Monitor
     from kvopt.solving import load_solver
 
     instance = read(file)
@@ -63,14 +62,8 @@ def crosscheck(
         load_solver(name)
     rows: list[Row] = []
     for name in names:
-        line = ProgressLine(quiet)
-        monitor = Monitor(
-            instance,
-            time_limit_s=time_limit,
-            memory_limit_gb=memory_limit,
-            seed=seed,
-            workers=workers,
-            on_progress=line,
+        monitor, line = watched(
+            quiet, instance, time_limit_s=time_limit, memory_limit_gb=memory_limit, seed=seed, workers=workers
         )
         say(f"{name} ...", quiet)
         with interruptible(monitor):

@@ -11,7 +11,6 @@ from kvopt.cli.completing import solver_names
 from kvopt.cli.console import (
     Json,
     MemoryLimit,
-    ProgressLine,
     Quiet,
     Seed,
     TimeLimit,
@@ -20,6 +19,7 @@ from kvopt.cli.console import (
     echo_json,
     interruptible,
     say,
+    watched,
 )
 from kvopt.rounding import percent
 
@@ -66,22 +66,20 @@ def solve(
 ) -> None:
     """Solve an instance file; the schedule is verified before it is shown."""
     from kvopt.io.formats import encode_result, read, write_result
-    from kvopt.monitor import Monitor
     from kvopt.solving import load_solver
     from kvopt.solving import solve as run
 
     load_solver(solver)
     check_output(output, json)
     instance = read(file)
-    line = ProgressLine(quiet)
-    monitor = Monitor(
+    monitor, line = watched(
+        quiet,
         instance,
         time_limit_s=time_limit,
         memory_limit_gb=memory_limit,
         target_gap=gap,
         seed=seed,
         workers=workers,
-        on_progress=line,
     )
     with interruptible(monitor):
         result = run(instance, solver, monitor=monitor)
