@@ -8,6 +8,7 @@ import typer
 
 from kvopt.cli.completing import time_names
 from kvopt.cli.console import Json, Quiet, echo_json, exact, say
+from kvopt.cli.request_types import mix_of_rates
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,12 +104,11 @@ def fluid(
 
 def choose_mix(types: list[str] | None, path: str | None) -> Mix:
     """The types of the options, or of the file."""
-    from kvopt.fluid import Mix
-    from kvopt.io.mixes import parse_type, read_mix
+    from kvopt.io.mixes import read_mix
 
     if bool(types) == (path is not None):
         raise InputError("give --type PROMPT,OUTPUT,RATE, once for each type, or --types-file FILE")
-    return read_mix(path) if path is not None else Mix.from_rows([parse_type(text) for text in types or []])
+    return read_mix(path) if path is not None else mix_of_rates(types or [])
 
 
 def choose_time(name: str | None, own: dict[str, float | None]) -> IterationTime:

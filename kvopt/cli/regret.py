@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, echo_json, exact, say, terminable
+from kvopt.cli.request_types import split_type
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -154,12 +155,9 @@ def choose_mix(capacity: int | None, types: list[str], trace: str | None) -> Mix
 
     rows = []
     for text in types:
-        parts = [part.strip() for part in text.split(",")]
-        if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[:2]):
-            raise InputError(f"--type: expected PROMPT,OUTPUT,SHARE such as 1,2,0.7, got {text!r}")
-        rows.append((int(parts[0]), int(parts[1]), positive_fraction(parts[2], f"--type {text}: share")))
-    prompt, output, share = zip(*rows, strict=True)
-    return Mix(capacity, prompt, output, share)
+        prompt, output, share = split_type(text, "SHARE")
+        rows.append((prompt, output, positive_fraction(share, f"--type {text}: share")))
+    return Mix(capacity, *zip(*rows, strict=True))
 
 
 def described(known: Capacities, rate: Any) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 from kvopt.cli.completing import policy_names
 from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, echo_json, say, terminable
+from kvopt.cli.request_types import mix_of_rates
 from kvopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -215,13 +216,11 @@ def draw_types(
     types: Sequence[str], capacity: int | None, clock: Clock, stream: dict[str, Any]
 ) -> tuple[Instance | Traffic, Mix]:
     """A Poisson stream of the types."""
-    from kvopt.fluid import Mix
-    from kvopt.io.mixes import parse_type
     from kvopt.online import Seconds, poisson_rounds, poisson_seconds
 
     if capacity is None:
         raise InputError("--type needs --capacity")
-    mix = Mix.from_rows([parse_type(text) for text in types])
+    mix = mix_of_rates(types)
     if isinstance(clock, Seconds):
         return poisson_seconds(mix, capacity, stream["requests"], stream["seed"]), mix
     return poisson_rounds(mix, capacity, stream["rounds"], stream["seed"]), mix

@@ -53,17 +53,3 @@ def table(text: str) -> list[dict[str, int | float]]:
         except ValueError as error:
             raise InputError(f"line {reader.line_num}: {error}") from None
     return rows
-
-
-def parse_type(text: str) -> tuple[int, int, float]:
-    """``PROMPT,OUTPUT,RATE`` as numbers.
-
-    >>> parse_type("512,20,12.5")
-    (512, 20, 12.5)
-    """
-    parts = text.split(",")
-    try:
-        prompt, output, rate = parts
-        return int(prompt), int(output), float(rate)
-    except ValueError:
-        raise InputError(f"--type: expected PROMPT,OUTPUT,RATE such as 512,20,12.5, got {text!r}") from None
