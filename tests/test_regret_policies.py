@@ -198,7 +198,7 @@ def test_bad_studies():
         RegretStudy(TWO, Fraction(1, 4), [10], ["fcfs"], baseline="zero")
     with pytest.raises(InputError, match="at least one horizon"):
         RegretStudy(TWO, Fraction(1, 4), [], ["fcfs"])
-    with pytest.raises(InputError, match="a horizon must be an integer"):
+    with pytest.raises(InputError, match="horizons must be an integer"):
         RegretStudy(TWO, Fraction(1, 4), [0], ["fcfs"])
     with pytest.raises(TooLargeError, match="GB"):
         RegretStudy(TWO, Fraction(1, 4), [10**6], ["finite-opt"])

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from kvopt.arguments import fraction
+from kvopt.arguments import fraction, whole_number
 from kvopt.errors import InputError
 from kvopt.model import MAX_VALUE, Instance, IntArray, volume
 
@@ -48,13 +48,14 @@ class Mix:
         set_ = object.__setattr__
         set_(self, "prompt", tuple(self.prompt))
         set_(self, "output", tuple(self.output))
-        set_(self, "capacity", whole(self.capacity, "the capacity", 1))
+        set_(self, "capacity", whole_number("capacity", self.capacity, 1, MAX_VALUE))
         if not self.output:
             raise InputError("a mix needs at least one type")
         if not len(self.prompt) == len(self.output) == len(self.share):
             raise InputError(f"{len(self.prompt)} prompts, {len(self.output)} outputs and {len(self.share)} shares")
-        set_(self, "prompt", tuple(whole(s, f"type {k}: prompt", 0) for k, s in enumerate(self.prompt)))
-        set_(self, "output", tuple(whole(o, f"type {k}: output", 1) for k, o in enumerate(self.output)))
+        for name, least in (("prompt", 0), ("output", 1)):
+            column = enumerate(getattr(self, name))
+            set_(self, name, tuple(whole_number(f"type {k}: {name}", value, least, MAX_VALUE) for k, value in column))
         seen: set[tuple[int, int]] = set()
         for k, (s, o) in enumerate(zip(self.prompt, self.output, strict=True)):
             if s + o > self.capacity:
@@ -109,13 +110,6 @@ class Mix:
     def scaled(self, factor: int) -> Mix:
         """The same types on `factor` times the capacity."""
         return Mix(self.capacity * factor, self.prompt, self.output, self.share)
-
-
-def whole(value: object, what: str, least: int) -> int:
-    """An integer within least .. 2^31 - 1; InputError naming `what` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= MAX_VALUE:
-        raise InputError(f"{what} must be an integer within {least}..{MAX_VALUE}, got {value!r}")
-    return int(value)
 
 
 def positive_fraction(value: object, what: str) -> Fraction:
