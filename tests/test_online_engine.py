@@ -225,6 +225,57 @@ def test_bad_decisions_are_named(decisions, message):
         simulate(SMALL, Scripted(*decisions))
 
 
+class Deciding:
+    """Decides by the function that it is made with."""
+
+    name = "deciding"
+
+    def __init__(self, function):
+        self.function = function
+
+    def decide(self, view):
+        return self.function(view)
+
+
+@pytest.mark.parametrize(
+    "field", ["capacity", "token_budget", "max_running", "separate_prefill", "overflowed", "ended", "room", "time"]
+)
+def test_views_are_read_only(field):
+    """A policy that wrote a larger capacity into its view would hold more than M, and nobody would notice."""
+    with pytest.raises(AttributeError):
+        simulate(SMALL, Deciding(lambda view: setattr(view, field, 1000)))
+
+
+@pytest.mark.parametrize("field", ["index", "arrival", "prompt", "generated", "predicted"])
+def test_visible_requests_are_read_only(field):
+    """A request that was renumbered could be started before it arrives."""
+    with pytest.raises(AttributeError):
+        simulate(SMALL, Deciding(lambda view: [setattr(request, field, 0) for request in view.waiting]))
+
+
+def test_errors_inside_a_generator_say_where():
+    """A decide that yields runs while it is read: its error needs the policy and the round as any other."""
+
+    def decide(view):
+        yield from view.waiting
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError) as caught:
+        simulate(SMALL, Deciding(decide))
+    assert caught.value.__notes__ == ["in decide of policy 'deciding', round 0"]
+
+
+def test_predictions_that_return_nonsense():
+    """An object of one's own may predict; what is no prediction is named as such."""
+
+    class Nonsense:
+        def predict(self, output, longest, seed):
+            return output
+
+    with pytest.raises(InputError, match=r"predict must return Predicted\(point, low, high\), got"):
+        simulate(SMALL, "fcfs", predictions=Nonsense())
+
+
 def test_exceptions_of_a_policy_say_where():
     """A policy's own exception passes through with policy and round noted on it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -175,7 +175,10 @@ class Simulation:
                 raise InputError("the clock of rounds needs an Instance, whose arrivals are rounds")
             arrival = source.arrival.astype(np.float64)
             cost = np.array([1.0, 0.0, 0.0, 0.0])
-        self.predicted = checked(predictions.predict(source.output, source.capacity - source.prompt, seed), source)
+        said = predictions.predict(source.output, source.capacity - source.prompt, seed)
+        if not isinstance(said, Predicted):
+            raise InputError(f"predictions: predict must return Predicted(point, low, high), got {said!r}")
+        self.predicted = checked(said, source)
         if self.predicted.point is None and getattr(policy, "needs_prediction", False):
             raise InputError(f"policy {self.name!r} needs predicted outputs, which these predictions do not give")
         self.state = kernels.new_state(source.prompt, source.output, arrival, limits, cost)
@@ -250,7 +253,7 @@ class Simulation:
             kernels.stay_idle(state, max(sums[kernels.NOW], self.next_arrival()))
         self.receive()
         kernels.plan(state)
-        view.overflowed = False
+        view._overflowed = False
         if view.need > view.capacity:
             self.make_room()
             if counts[kernels.FRUITLESS] > kernels.MOST_FRUITLESS:
@@ -307,6 +310,8 @@ class Simulation:
         """The policy's decision, checked for its form."""
         try:
             answer = self.policy.decide(self.view)
+            if isinstance(answer, Iterator):  # a generator decides while it is read
+                answer = tuple(answer)
         except Exception as error:
             error.add_note(f"in decide of {self.place}")
             raise
@@ -378,7 +383,7 @@ class Simulation:
         state, view = self.state, self.view
         state.counts[kernels.OVERFLOWS] += 1
         state.counts[kernels.FRUITLESS] += 1
-        view.overflowed = True
+        view._overflowed = True
         rule = getattr(self.policy, "overflow", None) or last_started
         while view.need > view.capacity:
             try:
@@ -422,7 +427,7 @@ class Simulation:
                 if self.view.ended:
                     first = next(iter([*self.view.waiting, *self.view.running]))
                     raise PolicyError(f"{self.place}: stays idle for ever; request {first.index} is not complete")
-                self.view.ended, self._idle_rounds = True, 0
+                self.view._ended, self._idle_rounds = True, 0
                 return
         kernels.stay_idle(self.state, wake)
 

@@ -13,19 +13,9 @@ from kvopt.online.kernels import State
 
 
 class VisibleRequest:
-    """A request that has arrived, as a policy sees it.
+    """A request that has arrived, as a policy sees it: read-only, so that a mistake cannot change the figures."""
 
-    Attributes
-    ----------
-    index : int
-        Its number in the instance.
-    arrival : int or float
-        Round or second.
-    prompt : int
-        Tokens.
-    """
-
-    __slots__ = ("_high", "_low", "_point", "_state", "arrival", "index", "prompt")
+    __slots__ = ("_arrival", "_high", "_index", "_low", "_point", "_prompt", "_state")
 
     def __init__(
         self,
@@ -37,10 +27,25 @@ class VisibleRequest:
         high: int,
     ) -> None:
         self._state = state
-        self.index = index
-        self.arrival = arrival
-        self.prompt = int(state.prompt[index])
+        self._index = index
+        self._arrival = arrival
+        self._prompt = int(state.prompt[index])
         self._point, self._low, self._high = point, low, high
+
+    @property
+    def index(self) -> int:
+        """Its number in the instance."""
+        return self._index
+
+    @property
+    def arrival(self) -> float:
+        """Round (an integer) or second."""
+        return self._arrival
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of its prompt."""
+        return self._prompt
 
     @property
     def predicted(self) -> int | None:
@@ -216,22 +221,7 @@ class LookAhead:
 
 
 class View:
-    """All that a policy may know before an iteration.
-
-    Attributes
-    ----------
-    capacity : int
-        Tokens.
-    token_budget, max_running : int or None
-        Limits of the clock.
-    separate_prefill : bool
-        Whether a prompt takes an iteration of its own, without a token.
-    overflowed : bool
-        Whether requests have just been evicted because the iteration would not have fitted.
-    ended : bool
-        True once the policy has chosen to stay idle though nothing will ever arrive: it is asked again, and
-        must run something (the end is told to nobody else).
-    """
+    """All that a policy may know before an iteration; read-only, as `VisibleRequest` is."""
 
     def __init__(self, state: State, in_rounds: bool) -> None:
         self._state = state
@@ -239,12 +229,45 @@ class View:
         self._waiting: dict[int, VisibleRequest] = {}
         self._running: dict[int, VisibleRequest] = {}
         limits = state.limits.tolist()
-        self.capacity: int = limits[kernels.CAPACITY]
-        self.token_budget: int | None = limits[kernels.BUDGET] or None
-        self.max_running: int | None = limits[kernels.MOST_RUNNING] or None
-        self.separate_prefill = bool(limits[kernels.SEPARATE])
-        self.overflowed = False
-        self.ended = False
+        self._capacity: int = limits[kernels.CAPACITY]
+        self._token_budget: int | None = limits[kernels.BUDGET] or None
+        self._max_running: int | None = limits[kernels.MOST_RUNNING] or None
+        self._separate_prefill = bool(limits[kernels.SEPARATE])
+        self._overflowed = False
+        self._ended = False
+
+    @property
+    def capacity(self) -> int:
+        """Tokens."""
+        return self._capacity
+
+    @property
+    def token_budget(self) -> int | None:
+        """Tokens that an iteration may process; None: no limit."""
+        return self._token_budget
+
+    @property
+    def max_running(self) -> int | None:
+        """Requests that may run at a time; None: no limit."""
+        return self._max_running
+
+    @property
+    def separate_prefill(self) -> bool:
+        """Whether a prompt takes an iteration of its own, without a token."""
+        return self._separate_prefill
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether requests have just been evicted because the iteration would not have fitted."""
+        return self._overflowed
+
+    @property
+    def ended(self) -> bool:
+        """True once the policy has chosen to stay idle though nothing will ever arrive.
+
+        It is asked again, and must run something (the end is told to nobody else).
+        """
+        return self._ended
 
     @property
     def time(self) -> float:
