@@ -20,7 +20,7 @@ from kvopt import Instance, Status
 from kvopt.bench import running
 from kvopt.bench.cell import Cell, Outcome, Record, blank_record
 from kvopt.bench.cluster import run_on_cluster
-from kvopt.bench.log import csv_bytes, open_log
+from kvopt.bench.log import open_log, records_csv
 from kvopt.bench.parquet import parquet_bytes
 from kvopt.bench.ranges import whole_numbers
 from kvopt.bench.report import tables_of, text_report, write_report
@@ -251,7 +251,7 @@ def test_records_survive_the_file(tmp_path: Path) -> None:
             log.append(one)
     with open_log(tmp_path / "log") as log:
         assert log.records == made
-    header, first, second = csv_bytes(made).decode().splitlines()
+    header, first, second = records_csv(made).decode().splitlines()
     assert header.startswith("group,instance,digest,requests,types,capacity,solver,seed")
     assert first.split(",")[6] == "dp"
     assert ",13,," in second

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import msgspec
 from kvopt.bench.cell import Record
 from kvopt.errors import InputError
 from kvopt.io.files import reason
+from kvopt.io.tables import csv_bytes
 
 #: Fields of a record that a table does not show: they hold tables themselves.
 NESTED = ("machine", "versions")
@@ -94,12 +93,7 @@ def open_log(path: str | Path) -> Iterator[Log]:
         os.close(descriptor)
 
 
-def csv_bytes(records: Sequence[Record]) -> bytes:
+def records_csv(records: Sequence[Record]) -> bytes:
     """The records as comma-separated values with a header, without machine and versions."""
     columns = [name for name in Record.__struct_fields__ if name not in NESTED]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for record in records:
-        writer.writerow([getattr(record, name) for name in columns])
-    return text.getvalue().encode()
+    return csv_bytes(columns, ([getattr(record, name) for name in columns] for record in records))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kvopt.bench.cell import Record
 from kvopt.bench.large import LARGE, bound_table
-from kvopt.bench.log import csv_bytes
+from kvopt.bench.log import records_csv
 from kvopt.bench.parquet import parquet_bytes
 from kvopt.bench.summary import (
     HARD_S,
@@ -182,7 +182,7 @@ def write_report(suite: str, records: Sequence[Record], folder: Path, *, parquet
     """
     tables = tables_of(suite, records)
     files = {
-        "results.csv": csv_bytes(records),
+        "results.csv": records_csv(records),
         "tables.md": markdown_page(tables, notes(records)).encode(),
         "tables.tex": latex_page(tables, notes(records)).encode(),
     }

@@ -21,7 +21,7 @@ def experiment(
         typer.Argument(
             autocompletion=experiment_names,
             help="prediction-error, load-sweep, alpha-beta, energy, wait; with the exact engine: "
-            "smallest-counterexamples, identical-requests, worst-ratios, published-models.",
+            "ablation, smallest-counterexamples, identical-requests, worst-ratios, published-models.",
         ),
     ],
     seed: Seed = 0,

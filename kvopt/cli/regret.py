@@ -96,7 +96,7 @@ def regret(
     finished = [study for study in studies if study.paths]
     rows = [row for study in finished for row in study.rows()]
     if csv is not None and rows:
-        write_bytes(csv, table_csv(rows).encode())
+        write_bytes(csv, table_csv(rows))
     if json:
         summary = {
             "interrupted": interrupted,
@@ -179,13 +179,13 @@ def described(known: Capacities, rate: Any) -> list[str]:
     return [text, f"  rate {float(rate):.6g}: {loads}"]
 
 
-def table_csv(rows: list[RegretRow]) -> str:
+def table_csv(rows: list[RegretRow]) -> bytes:
     """All columns, one line for each row."""
     from dataclasses import asdict
 
-    lines = [",".join(asdict(rows[0]))]
-    lines += [",".join(str(value) for value in asdict(row).values()) for row in rows]
-    return "\n".join(lines) + "\n"
+    from kvopt.io.tables import csv_bytes
+
+    return csv_bytes(list(asdict(rows[0])), (asdict(row).values() for row in rows))
 
 
 def table_text(rows: list[RegretRow]) -> list[str]:

@@ -291,18 +291,15 @@ def as_object(
 
 def as_csv(results: Sequence[tuple[str, SimulationResult]]) -> bytes:
     """A row for each policy and request."""
-    import csv
-    import io
+    from kvopt.io.tables import csv_bytes
 
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    for k, (label, result) in enumerate(results):
-        columns = result.columns()
-        if k == 0:
-            writer.writerow(["policy", "request", *columns])
-        for i, row in enumerate(zip(*columns.values(), strict=True)):
-            writer.writerow([label, i, *("" if value is None else value for value in row)])
-    return text.getvalue().encode()
+    columns = [result.columns() for _, result in results]
+    rows = (
+        [label, i, *row]
+        for (label, _), found in zip(results, columns, strict=True)
+        for i, row in enumerate(zip(*found.values(), strict=True))
+    )
+    return csv_bytes(["policy", "request", *columns[0]], rows)
 
 
 def show(results: Sequence[tuple[str, SimulationResult]], power: PowerModel | None, err: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kvopt.errors import InputError
+from kvopt.io.tables import csv_bytes
 from kvopt.online import SimulationResult
 
 if TYPE_CHECKING:
@@ -61,12 +60,8 @@ class Outcome:
 
     def csv(self) -> bytes:
         """The rows as a table with a header line; empty cells where a row lacks a column or has None."""
-        text = io.StringIO(newline="")
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue().encode()
+        return csv_bytes(columns, (map(row.get, columns) for row in self.rows))
 
 
 def run(
