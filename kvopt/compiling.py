@@ -5,28 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numba.core.event import Event
 
+    from kvopt.monitor import Monitor
+
 #: What a user reads while the first run of a method takes tens of seconds.
 MESSAGE = "compiling kernels, once per installation; the clock stands still"
 
 
-class Pausable(Protocol):
-    """What is told of compilation: a `kvopt.monitor.Monitor`, or whoever else wants to know."""
-
-    def pause(self, message: str) -> None:
-        """A compilation begins."""
-
-    def resume(self) -> None:
-        """It is over."""
-
-
-def compiling_apart(monitor: Pausable) -> AbstractContextManager[None]:
+def compiling_apart(monitor: Monitor) -> AbstractContextManager[None]:
     """Within, compilation pauses the monitor's clock; costs nothing when all kernels come from Numba's cache.
 
     A solver's module must have been loaded before: without Numba by then there is nothing to compile.
@@ -35,7 +27,7 @@ def compiling_apart(monitor: Pausable) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _listening(monitor: Pausable) -> Iterator[None]:
+def _listening(monitor: Monitor) -> Iterator[None]:
     from numba.core import event
 
     class Compilation(event.Listener):

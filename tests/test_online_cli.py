@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from kvopt import Instance, write
 from kvopt.cli import app
-from kvopt.cli.console import ProgressLine
-from kvopt.cli.simulating import Announcer
+from kvopt.cli.console import watched
 from kvopt.errors import InputError
 from kvopt.io.profile import read_profile
 
@@ -192,8 +191,8 @@ def test_profiles_are_fitted(tmp_path):
 def test_compilation_is_announced_once(capsys):
     """The first run ever compiles for some seconds; one line says so, and none with --quiet."""
     for quiet in (False, True):
-        announcer = Announcer(ProgressLine(quiet))
+        monitor, _ = watched(quiet)
         for _ in range(2):
-            announcer.pause("compiling")
-            announcer.resume()
+            monitor.pause("compiling")
+            monitor.resume()
     assert capsys.readouterr().err == "compiling\n"

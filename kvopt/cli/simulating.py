@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.completing import policy_names
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, echo_json, say, terminable
+from kvopt.cli.console import Json, Quiet, Seed, check_output, echo_json, say, terminable, watched
 from kvopt.cli.request_types import mix_of_rates
 from kvopt.errors import InputError
 
@@ -132,9 +132,9 @@ def simulate(
         subject, mix = read_file(file, capacity, used, seconds_per_round, stream, read)
     if mix is not None:
         warn_of_overload(mix, subject.capacity, used, quiet)
-    line = ProgressLine(quiet)
+    monitor, line = watched(quiet)
     results: list[SimulationResult] = []
-    with terminable(), compiling_apart(Announcer(line)):
+    with terminable(), compiling_apart(monitor):
         for _, chosen in policies:
             results.append(run(subject, chosen, used, predictions=predictions, seed=seed, on_progress=line))
             line.end()
@@ -157,23 +157,6 @@ def simulate(
         raise typer.Exit(130)
     if not all(result.finished for result in results):
         raise typer.Exit(1)
-
-
-class Announcer:
-    """Says once that kernels are being compiled, so that a first run does not seem to hang."""
-
-    def __init__(self, line: ProgressLine) -> None:
-        self.line = line
-        self.told = False
-
-    def pause(self, message: str) -> None:
-        """A compilation begins."""
-        if not self.told:
-            self.told = True
-            self.line({"message": message})
-
-    def resume(self) -> None:
-        """It is over."""
 
 
 def refuse_unused(options: dict[str, tuple[Any, bool, str]]) -> None:
