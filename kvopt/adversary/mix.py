@@ -43,7 +43,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Mix:
-    """An adversary that draws its release sequence before the play.
+    """An adversary that draws its release sequence before the play: a mixed strategy, not a mix of types.
 
     Parameters
     ----------

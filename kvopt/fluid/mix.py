@@ -15,7 +15,7 @@ from kvopt.model import MAX_VALUE, FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """Types of requests that arrive at constant rates.
+    """Types of requests that arrive at constant rates, floats; `kvopt.regret.mix.Mix` has exact shares and a capacity.
 
     A request takes ``output + 1`` iterations: stage 0 processes the prompt, stage s = 1..output generates a token;
     in stage s it holds ``prompt + s`` tokens.

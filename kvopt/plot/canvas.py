@@ -31,6 +31,9 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": "#cc79a7", "linestyle": (0, (6, 1.5, 1.2, 1.5))},
     {"color": "#999999", "linestyle": (0, (3, 1))},
 )
+#: Markers that tell lines apart where they lie upon each other; more than there are line styles, so that no two of
+#: many lines look alike.
+MARKERS = "os^Dv<>P"
 
 
 class Picture(Figure):

@@ -9,10 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kvopt.errors import InputError
-from kvopt.plot.canvas import LINES, axes, line_styles
-
-#: Markers that tell lines apart where they lie upon each other.
-MARKERS = "os^Dv<>P"
+from kvopt.plot.canvas import LINES, MARKERS, axes, line_styles
 
 
 def curves(

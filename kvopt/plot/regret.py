@@ -10,13 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from kvopt.errors import InputError
-from kvopt.plot.canvas import axes, legend_below, line_styles
+from kvopt.plot.canvas import MARKERS, axes, legend_below, line_styles
 
 if TYPE_CHECKING:
     from kvopt.regret.study import RegretRow
-
-#: One more than there are line styles, so that no two of many policies look alike.
-MARKERS = "os^DvPX"
 
 
 def regret_curves(rows: Sequence[RegretRow], ax: Axes | None = None, *, per_request: bool = False) -> Axes:

@@ -16,7 +16,7 @@ from kvopt.model import MAX_VALUE, Instance, IntArray, volume
 
 @dataclass(frozen=True)
 class Mix:
-    """Request types and their shares of the arrivals.
+    """Request types and their shares of the arrivals, exact; `kvopt.fluid.Mix` has rates in floats and no capacity.
 
     Parameters
     ----------
