@@ -70,9 +70,7 @@ def poisson_rounds(mix: Mix, capacity: int, rounds: int, seed: int = 0, name: st
     InputError
         If a parameter is out of range, a type can never run, or by chance nothing arrives at all.
     """
-    random = generator(seed, "rounds", rounds)
-    if mix.total_rate * rounds > MAX_REQUESTS:
-        raise InputError(f"{mix.total_rate * rounds:g} requests are expected; at most {MAX_REQUESTS} are supported")
+    random = generator(seed, "rounds", rounds, mix.total_rate)
     counts = random.poisson(np.broadcast_to(mix.rate, (rounds, len(mix))))
     return by_rounds(mix, capacity, counts, name or f"poisson-rounds-{rounds}", "poisson", seed)
 
@@ -165,9 +163,7 @@ def resampled_rounds(source: Instance | Traffic, rate: float, rounds: int, seed:
         If a parameter is out of range, or by chance nothing arrives at all.
     """
     check_rate(rate)
-    random = generator(seed, "rounds", rounds)
-    if rate * rounds > MAX_REQUESTS:
-        raise InputError(f"{rate * rounds:g} requests are expected; at most {MAX_REQUESTS} are supported")
+    random = generator(seed, "rounds", rounds, rate)
     arrival = np.repeat(np.arange(rounds), random.poisson(rate, rounds))
     if not len(arrival):
         raise InputError("by chance nothing arrives; take more rounds, a higher rate or another seed")
@@ -182,9 +178,14 @@ def types_of(mix: Mix) -> list[list[float]]:
     return [[int(s), int(o), float(rate)] for s, o, rate in zip(mix.prompt, mix.output, mix.rate, strict=True)]
 
 
-def generator(seed: int, unit: str, length: int) -> np.random.Generator:
-    """The random numbers of a stream of so many requests or rounds; raises InputError if one is out of range."""
+def generator(seed: int, unit: str, length: int, rate: float = 1.0) -> np.random.Generator:
+    """The random numbers of a stream of so many requests, or of rounds with `rate` requests each on average.
+
+    Raises InputError if an argument is out of range or more than `MAX_REQUESTS` requests are expected.
+    """
     whole_number(unit, length, 1, MAX_REQUESTS)
+    if rate * length > MAX_REQUESTS:
+        raise InputError(f"{rate * length:g} requests are expected; at most {MAX_REQUESTS} are supported")
     return np.random.Generator(np.random.PCG64(whole_number("seed", seed, 0)))
 
 

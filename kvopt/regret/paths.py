@@ -8,14 +8,12 @@ from fractions import Fraction
 import numpy as np
 
 from kvopt.errors import InputError, UnknownNameError
-from kvopt.model import Instance, IntArray
+from kvopt.model import MAX_REQUESTS, Instance, IntArray
 from kvopt.regret.mix import Mix, positive_fraction
 
 #: ``bernoulli``: a request or none in each round; ``types``: each type by itself a request or none; ``poisson``:
 #: a Poisson number of requests.
 PROCESSES = ("bernoulli", "types", "poisson")
-#: Most requests a path may be expected to have.
-MAX_EXPECTED = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +79,9 @@ def draw_path(mix: Mix, rate: Fraction, rounds: int, seed: int, index: int, proc
     ([1, 2, 3, 11], [1, 0, 1, 0])
     """
     check_process(mix, rate, process)
-    if rounds < 1 or rate * rounds > MAX_EXPECTED:
+    if rounds < 1 or rate * rounds > MAX_REQUESTS:
         raise InputError(
-            f"{rounds} rounds at {float(rate):g} requests a round; at least 1 round, {MAX_EXPECTED:,} requests"
+            f"{rounds} rounds at {float(rate):g} requests a round; at least 1 round, {MAX_REQUESTS:,} requests"
         )
     random = np.random.default_rng([seed, index])
     share = np.array([float(f) for f in mix.share])
