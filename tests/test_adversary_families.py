@@ -31,6 +31,13 @@ class Patient(Policy):
         return view.look_ahead().longest_prefix(view.waiting) if view.time >= 5 else []
 
 
+@pytest.mark.parametrize("time_limit_s", [0, -1, float("nan"), "x"])
+def test_time_limits_are_checked(time_limit_s):
+    """A limit out of range is refused for every family, also for those whose optimum takes no search."""
+    with pytest.raises(InputError, match="time_limit_s must be a number above 0"):
+        against(Burst(16), find_policy("mc-sf"), time_limit_s=time_limit_s)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(3, 8),

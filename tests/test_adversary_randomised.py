@@ -119,6 +119,8 @@ def test_random_start_grows_with_its_freedom():
     assert coarse.lower <= fine.lower
     with pytest.raises(TooLargeError, match="entries"):
         random_start(LargePrompts(16), 10_000)
+    with pytest.raises(TooLargeError, match="2,147,483,648 beginnings"):  # before they are listed
+        random_start(LargePrompts(16), 2**31 - 1)
 
 
 @pytest.mark.parametrize(

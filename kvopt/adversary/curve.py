@@ -10,6 +10,7 @@ import numpy as np
 
 from kvopt.adversary import single_long
 from kvopt.adversary.play import Adversary, play
+from kvopt.arguments import time_limit
 from kvopt.bounds import lower_bound
 from kvopt.errors import InputError
 from kvopt.model import Instance, Schedule
@@ -84,6 +85,11 @@ def against(adversary: Adversary, policy: Any, *, seed: int = 0, time_limit_s: f
     -------
     Point
 
+    Raises
+    ------
+    InputError
+        If the time limit is out of range, or the policy leaves requests unserved.
+
     Examples
     --------
     >>> from kvopt.adversary.families import Burst
@@ -92,6 +98,7 @@ def against(adversary: Adversary, policy: Any, *, seed: int = 0, time_limit_s: f
     >>> point.total_latency, point.yardstick, round(float(point.ratio), 3)
     (269, Yardstick(lower=138, upper=138, proof='enumeration'), 1.949)
     """
+    time_limit("time_limit_s", time_limit_s)
     run = play(adversary, policy, seed)
     assert isinstance(run.source, Instance)
     return Point(run.policy, run.source, run.total_latency, yardstick(run.source, time_limit_s))

@@ -87,9 +87,10 @@ def random_start(family: Stream | LargePrompts, last: int, every: int = 1) -> Ra
     """
     whole_number("last", last, 0)
     whole_number("every", every, 1)
+    number = last // every + 1 + (last % every > 0)
+    if (number + 1) * (last + 2) > MOST_ENTRIES:
+        raise TooLargeError(f"{number:,} beginnings x {last + 2:,} starts; at most {MOST_ENTRIES:,} entries")
     begins = sorted({*range(0, last + 1, every), last})
-    if (len(begins) + 1) * (last + 2) > MOST_ENTRIES:
-        raise TooLargeError(f"{len(begins):,} beginnings x {last + 2:,} starts; at most {MOST_ENTRIES:,} entries")
     [(prompt, output, _, _)] = family.respond(None)
     stream = family.stream(0)
     counts = np.array([row[2] for row in stream], dtype=np.int64)

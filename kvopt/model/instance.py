@@ -28,8 +28,19 @@ MAX_REQUESTS = 10_000_000
 
 
 def volume(prompt: Any, output: Any) -> Any:
-    """Token-rounds of requests, ``s*o + o*(o+1)/2``; integers or integer arrays.
+    """Token-rounds of requests, ``s*o + o*(o+1)/2``.
 
+    Parameters
+    ----------
+    prompt, output : int or array_like of int
+        Tokens.
+
+    Returns
+    -------
+    int or integer array
+
+    Examples
+    --------
     >>> volume(1, 3)  # holds 2, 3 and 4 tokens
     9
     """

@@ -13,7 +13,17 @@ from kvopt.online.kernels import State
 
 
 class VisibleRequest:
-    """A request that has arrived, as a policy sees it: read-only, so that a mistake cannot change the figures."""
+    """A request that has arrived, as a policy sees it: read-only, so that a mistake cannot change the figures.
+
+    Attributes
+    ----------
+    index : int
+        Its number in the instance.
+    arrival : int or float
+        Round or second.
+    prompt : int
+        Tokens.
+    """
 
     __slots__ = ("_arrival", "_high", "_index", "_low", "_point", "_prompt", "_state")
 
@@ -34,17 +44,17 @@ class VisibleRequest:
 
     @property
     def index(self) -> int:
-        """Its number in the instance."""
+        """See above."""
         return self._index
 
     @property
     def arrival(self) -> float:
-        """Round (an integer) or second."""
+        """See above."""
         return self._arrival
 
     @property
     def prompt(self) -> int:
-        """Tokens of its prompt."""
+        """See above."""
         return self._prompt
 
     @property
@@ -221,7 +231,22 @@ class LookAhead:
 
 
 class View:
-    """All that a policy may know before an iteration; read-only, as `VisibleRequest` is."""
+    """All that a policy may know before an iteration; read-only, as `VisibleRequest` is.
+
+    Attributes
+    ----------
+    capacity : int
+        Tokens.
+    token_budget, max_running : int or None
+        Limits of the clock.
+    separate_prefill : bool
+        Whether a prompt takes an iteration of its own, without a token.
+    overflowed : bool
+        Whether requests have just been evicted because the iteration would not have fitted.
+    ended : bool
+        True once the policy has chosen to stay idle though nothing will ever arrive: it is asked again, and
+        must run something (the end is told to nobody else).
+    """
 
     def __init__(self, state: State, in_rounds: bool) -> None:
         self._state = state
@@ -238,35 +263,32 @@ class View:
 
     @property
     def capacity(self) -> int:
-        """Tokens."""
+        """See above."""
         return self._capacity
 
     @property
     def token_budget(self) -> int | None:
-        """Tokens that an iteration may process; None: no limit."""
+        """See above."""
         return self._token_budget
 
     @property
     def max_running(self) -> int | None:
-        """Requests that may run at a time; None: no limit."""
+        """See above."""
         return self._max_running
 
     @property
     def separate_prefill(self) -> bool:
-        """Whether a prompt takes an iteration of its own, without a token."""
+        """See above."""
         return self._separate_prefill
 
     @property
     def overflowed(self) -> bool:
-        """Whether requests have just been evicted because the iteration would not have fitted."""
+        """See above."""
         return self._overflowed
 
     @property
     def ended(self) -> bool:
-        """True once the policy has chosen to stay idle though nothing will ever arrive.
-
-        It is asked again, and must run something (the end is told to nobody else).
-        """
+        """See above."""
         return self._ended
 
     @property
