@@ -163,6 +163,13 @@ def test_bad_figures_are_refused(change):
         KvCache(MODELS["Llama-2-7B"], GPUS["A100-80GB"], **change)
 
 
+@pytest.mark.parametrize("figures", [(0, 1, 1, 1), (1, 1.0, 1, 1), (1, 1, True, 1), (1, 1, 1, -7)])
+def test_bad_models_are_refused(figures):
+    """A model without layers, or with half a head, would have a capacity that means nothing."""
+    with pytest.raises(InputError, match="must be an integer of at least 1"):
+        Model("own", *figures)
+
+
 def test_layers_cannot_be_counted_from_a_total():
     """A model given by its total alone has no layer weights to count."""
     with pytest.raises(InputError, match="only its total"):
