@@ -142,6 +142,15 @@ def test_types_too_rare_for_a_plan():
         staggering_plan(Mix(256, [1] * 14, list(range(2, 16)), [10**8] + [1] * 13))
 
 
+@pytest.mark.parametrize(
+    "mix", [Mix(8, [1, 1], [2, 3], ["1e-12", 1]), Mix(10**6, [1, 1], [2, 10**6 - 1], [0.7, 0.3])], ids=["rare", "long"]
+)
+def test_plans_of_odd_mixes(mix):
+    """A share beyond CP-SAT's integers, or an output of a million rounds, ends in the reason at once."""
+    with pytest.raises(InputError, match="no plan starts each of the 2 types"):
+        staggering_plan(mix)
+
+
 def test_bad_plans_and_instances():
     """A plan beyond the capacity, and an instance the plan does not know, are refused."""
     with pytest.raises(InputError, match="tokens in its round"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -29,6 +30,8 @@ PACKED_PERIODS, PACKED_EFFORT = (10, 20, 30, 40), 0.1
 #: Capacity in mean peaks beyond which even plans are within a few per cent of the volume capacity anyway, and
 #: types beyond which CP-SAT finds nothing in that effort.
 PACKED_MOST_PEAKS, PACKED_MOST_TYPES = 200, 12
+#: Outputs of all types together up to which the rounds of a packed plan are written out.
+PACKED_MOST_OUTPUT = 20_000
 #: Profiles up to which the circulation programme supplies the plan, and rounds tried for it.
 WALK_PROFILES, WALK_ROUNDS = 5_000, (5, 10, 20, 40, 80, 150)
 
@@ -128,8 +131,11 @@ def largest(plans: Sequence[StartPlan]) -> StartPlan:
 def plan_candidates(mix: Mix) -> list[StartPlan]:
     """An even plan, packed plans, and the walks of the circulation programme, as far as they are small enough."""
     plans = [even_plan(mix)]
-    if len(mix) <= PACKED_MOST_TYPES and mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
-        plans += [packed_plan(mix, period) for period in PACKED_PERIODS]
+    few = len(mix) <= PACKED_MOST_TYPES and sum(mix.output) <= PACKED_MOST_OUTPUT
+    if few and mix.capacity <= PACKED_MOST_PEAKS * mix.mean_peak:
+        for period in PACKED_PERIODS:
+            with suppress(SolverError):  # shares may be too small for its integers
+                plans.append(packed_plan(mix, period))
     try:
         found = effective_capacity(mix, profile_graph(mix, WALK_PROFILES))
     except TooLargeError:
