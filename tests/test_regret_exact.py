@@ -69,6 +69,13 @@ def quoted_capacities():
     )
 
 
+@pytest.mark.parametrize("rounds", [0, 2**31 - 1, 1.5])
+def test_paths_of_odd_length(rounds):
+    """Random numbers for two thousand million rounds would take all memory there is, however rare the arrivals."""
+    with pytest.raises(InputError, match=r"rounds must be an integer within 1\.\.10000000, got"):
+        draw_path(TWO, Fraction(1, 10**9), rounds, 0, 0)
+
+
 def test_huge_outputs_are_refused_before_they_are_listed():
     """A ramp of two thousand million tokens would take all memory there is before any limit is looked at."""
     with pytest.raises(TooLargeError, match="outputs of 2,147,483,000 tokens"):

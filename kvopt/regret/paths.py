@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from kvopt.arguments import whole_number
 from kvopt.errors import InputError, UnknownNameError
 from kvopt.model import MAX_REQUESTS, Instance, IntArray
 from kvopt.regret.mix import Mix, positive_fraction
@@ -58,7 +59,7 @@ def draw_path(mix: Mix, rate: Fraction, rounds: int, seed: int, index: int, proc
     rate : Fraction
         Requests per round, all types together.
     rounds : int
-        Rounds with arrivals, >= 1.
+        Rounds with arrivals, within 1..10,000,000.
     seed, index : int
         At least 0.
     process : str
@@ -79,10 +80,9 @@ def draw_path(mix: Mix, rate: Fraction, rounds: int, seed: int, index: int, proc
     ([1, 2, 3, 11], [1, 0, 1, 0])
     """
     check_process(mix, rate, process)
-    if rounds < 1 or rate * rounds > MAX_REQUESTS:
-        raise InputError(
-            f"{rounds} rounds at {float(rate):g} requests a round; at least 1 round, {MAX_REQUESTS:,} requests"
-        )
+    whole_number("rounds", rounds, 1, MAX_REQUESTS)
+    if rate * rounds > MAX_REQUESTS:
+        raise InputError(f"{rounds} rounds at {float(rate):g} requests a round; at most {MAX_REQUESTS:,} requests")
     random = np.random.default_rng([seed, index])
     share = np.array([float(f) for f in mix.share])
     if process == "types":

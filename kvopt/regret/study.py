@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kvopt.arguments import whole_number
 from kvopt.errors import InputError, SolverError, TooLargeError, UnknownNameError
-from kvopt.model import MAX_VALUE, Instance, IntArray
+from kvopt.model import MAX_REQUESTS, MAX_VALUE, Instance, IntArray
 from kvopt.policies.backlog import list_schedule
 from kvopt.regret.mix import Mix
 from kvopt.regret.paths import ArrivalPath, check_process, draw_path
@@ -138,7 +138,7 @@ class RegretStudy:
         self.mix, self.rate, self.process, self.baseline = mix, Fraction(rate), process, baseline
         self.seed = whole_number("seed", seed, 0, MAX_VALUE)
         self.policies = tuple(dict.fromkeys(policies))
-        self.horizons = tuple(sorted({whole_number("horizons", h, 1, MAX_VALUE) for h in horizons}))
+        self.horizons = tuple(sorted({whole_number("horizons", h, 1, MAX_REQUESTS) for h in horizons}))
         if not self.horizons or not self.policies:
             raise InputError("a study needs at least one horizon and one policy")
         tables = [name for name in self.policies if name in REFERENCES]
