@@ -207,7 +207,7 @@ def test_impossible_paths():
         draw_path(TWO, float("nan"), 10, 0, 0)
     with pytest.raises(InputError, match="the rate must be a positive number, got -1"):
         draw_path(TWO, -1, 10, 0, 0)
-    with pytest.raises(InputError, match="at least 1 round"):
+    with pytest.raises(InputError, match="rounds must be an integer within"):
         draw_path(TWO, Fraction(1, 2), 0, 0, 0)
 
 
