@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 import time
@@ -9,8 +10,10 @@ import time
 import numba
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import kvopt as kv
+from kvopt.cli import app
 from kvopt.compiling import MESSAGE
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
@@ -100,3 +103,39 @@ def test_numba_is_loaded_before_the_clock_starts(solver):
     code = f"import sys; from kvopt.solving import load_solver; load_solver({solver!r}); print('numba' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert shown.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (
+            ["adversary", "game", "--capacity", "4", "--menu", "1,1", "--requests", "2", "--horizon", "1"],
+            "kvopt.adversary.deterministic.deterministic_value",
+        ),
+        (
+            ["adversary", "random-start", "--family", "stream", "--capacity", "4", "--last", "2"],
+            "kvopt.adversary.random_start.random_start",
+        ),
+        (["adversary", "burst", "--policy", "mc-sf", "--capacity", "16"], "kvopt.adversary.curve.against"),
+        (
+            ["regret", "--capacity", "5", "--type", "1,2,1", "--rate", "1/9", "--horizons", "3", "--paths", "1"],
+            "kvopt.regret.study.RegretStudy.prepare",
+        ),
+    ],
+)
+def test_commands_say_that_they_compile(monkeypatch, arguments, place):
+    """Ten to forty silent seconds on the very first use look like a hang."""
+    from numba.core import event
+
+    module, _, name = place.rpartition(".")
+    owner = pkgutil.resolve_name(module)
+    original = getattr(owner, name)
+
+    def compiling(*args, **kwargs):
+        with event.trigger_event("numba:compile"):
+            return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, compiling)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert done.stderr.count("compiling kernels") == 1

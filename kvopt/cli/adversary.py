@@ -60,13 +60,14 @@ def game(
     """
     from kvopt.adversary.deterministic import deterministic_value
     from kvopt.adversary.game import Game
+    from kvopt.compiling import compiling_apart
 
     check_output(output, json)
     if output is not None and not randomised:
         raise InputError("--output takes the mix of a randomised game; add --randomised")
     played = Game.of(capacity, parse_menu(menu), requests, horizon)
     monitor, line = watched(quiet, played.menu, time_limit_s=time_limit, memory_limit_gb=memory_limit)
-    with interruptible(monitor):
+    with interruptible(monitor), compiling_apart(monitor):
         if randomised:
             report, text = solve_randomised(played, monitor, output)
         else:
@@ -153,10 +154,11 @@ def tables(
 ) -> None:
     """The values of small games, deterministic and randomised, as Markdown tables."""
     from kvopt.adversary.tables import markdown, random_starts, rows
+    from kvopt.compiling import compiling_apart
 
     monitor, line = watched(quiet, time_limit_s=time_limit, memory_limit_gb=memory_limit)
     found, started = [], []
-    with interruptible(monitor):
+    with interruptible(monitor), compiling_apart(monitor):
         for row in rows(monitor):
             found.append(row)
             monitor.report(force=True, values=len(found))
@@ -200,12 +202,15 @@ def random_start(
     """Lower bound for randomised policies: the family's stream begins in a random round, or never."""
     from kvopt.adversary.families import FAMILIES, LargePrompts, Stream
     from kvopt.adversary.random_start import random_start as best_start
+    from kvopt.compiling import compiling_apart
     from kvopt.errors import UnknownNameError
 
     makers = {key: make for key, make in FAMILIES.items() if make in (Stream, LargePrompts)}
     if family not in makers:
         raise UnknownNameError("family with a stream", family, list(makers))
-    found = best_start(makers[family](capacity), last, every)
+    monitor, _ = watched(quiet)
+    with compiling_apart(monitor):
+        found = best_start(makers[family](capacity), last, every)
     if json:
         echo_json(random_as_dict(found))
     else:

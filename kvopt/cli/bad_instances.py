@@ -108,6 +108,7 @@ def run_family(
     from kvopt.adversary.curve import against, exponent
     from kvopt.adversary.families import FAMILIES
     from kvopt.bench.ranges import whole_numbers
+    from kvopt.compiling import compiling_apart
     from kvopt.io.formats import write
     from kvopt.policies import find_policy
 
@@ -116,11 +117,13 @@ def run_family(
     adversaries = [FAMILIES[name](m, **options) for m in whole_numbers(capacity, "--capacity")]
     points: list[Point] = []
     interrupted = False
+    monitor, _ = watched(quiet)
     try:
-        for adversary in adversaries:
-            points.append(against(adversary, chosen, seed=seed, time_limit_s=time_limit_s))
-            if not json:
-                typer.echo(as_text(points[-1]), err=output == "-")
+        with compiling_apart(monitor):
+            for adversary in adversaries:
+                points.append(against(adversary, chosen, seed=seed, time_limit_s=time_limit_s))
+                if not json:
+                    typer.echo(as_text(points[-1]), err=output == "-")
     except KeyboardInterrupt:
         interrupted = True
     ratios = [point.ratio for point in points]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvopt.cli.console import Json, ProgressLine, Quiet, Seed, check_output, echo_json, exact, say, terminable
+from kvopt.cli.console import Json, Quiet, Seed, check_output, echo_json, exact, say, terminable, watched
 from kvopt.cli.request_types import split_type
 from kvopt.errors import InputError
 
@@ -92,7 +92,7 @@ def regret(
         studies.append(study)
         for line in described(known, arrivals):
             say(line, quiet)
-    interrupted = run(studies, paths, ProgressLine(quiet))
+    interrupted = run(studies, paths, quiet)
     finished = [study for study in studies if study.paths]
     rows = [row for study in finished for row in study.rows()]
     if csv is not None and rows:
@@ -117,13 +117,16 @@ def regret(
         raise typer.Exit(130)
 
 
-def run(studies: list[RegretStudy], paths: int, line: ProgressLine) -> bool:
+def run(studies: list[RegretStudy], paths: int, quiet: bool) -> bool:
     """Run all paths, with progress; True if an interrupt ended that (what is finished stays)."""
     import time
 
+    from kvopt.compiling import compiling_apart
+
     begun = time.perf_counter()
+    monitor, line = watched(quiet)
     try:
-        with terminable():
+        with terminable(), compiling_apart(monitor):
             for study in studies:
                 held = study.mix.capacity
 
