@@ -96,6 +96,10 @@ def test_mix_is_written_and_checked(tmp_path):
     refused = run("check", path)
     assert refused.exit_code == 1
     assert "REFUSED  the mix certifies 9/7, not 10/7" in refused.stdout
+    for other in ('{"format": "kvopt/instance"}', "{}"):
+        path.write_text(other)
+        with pytest.raises(InputError, match=r"mix.json: .*; a mix file of kvopt adversary game .* is expected"):
+            read_mix(path)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,13 @@ def test_unstable_loads_exit_1_and_say_by_how_much(capsys, monkeypatch, more: li
     assert (code, found["stable"], found["load"] > 1) == (1, False, True)
 
 
+@pytest.mark.filterwarnings("error")
+def test_absurd_coefficients_stay_silent(capsys, monkeypatch) -> None:
+    """An infinite load is not stable, null in JSON, and brings no warning of numpy's to the terminal."""
+    code, out, err = kvopt(capsys, monkeypatch, *TWO, "--fixed-ms", "1e308", "--token-ms", "1e308", "--json")
+    assert (code, err, json.loads(out)["load"], json.loads(out)["stable"]) == (1, "", None, False)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -85,6 +92,8 @@ def test_unstable_loads_exit_1_and_say_by_how_much(capsys, monkeypatch, more: li
         ([*NESTED, "--thresholds", "10,x"], "expected numbers such as"),
         ([*NESTED, "--thresholds", "10"], "expected 2 thresholds"),
         ([*NESTED, "--type", "99,99,1"], "one common prompt"),
+        ([*NESTED, "--capacity", "100", "--model", "Llama-2-7B"], "--capacity and --model both give the capacity"),
+        ([*TWO, "--fixed-ms", "0", "--token-ms", "1e-4"], "an iteration time with d0 above 0"),
         ([*NESTED, "--plot", "region.gif"], "a picture ends in"),
         ([*NESTED[2:], "--plot", "region.png"], "needs two types, got 1"),
     ],

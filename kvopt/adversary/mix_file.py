@@ -91,6 +91,8 @@ def read_mix(path: str | Path) -> tuple[Mix, Fraction]:
         mix = Mix(file.capacity, tuple(Play(row.weight, expanded(row)) for row in file.plays))
     except (*NOT_JSON, InputError) as error:
         message = str(error)
+        if "$.format" in message or "`format`" in message:
+            message += "; a mix file of kvopt adversary game --randomised -o is expected"
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
     return mix, Fraction(file.ratio)
 

@@ -56,7 +56,9 @@ def fluid(
     own = {"d0_ms": fixed_ms, "token_ms": token_ms, "prefill_ms": prefill_ms, "decode_ms": decode_ms, "kv_ms": kv_ms}
     iteration_time = choose_time(time, own)
     mix = choose_mix(types, types_file)
-    if capacity is None and model is not None:
+    if model is not None:
+        if capacity is not None:
+            raise InputError("--capacity and --model both give the capacity; choose one")
         capacity = hardware_capacity(model, gpu, gpus, fraction)
     budget = iteration_time.token_budget if token_budget is None else token_budget
     if plot is not None:

@@ -99,7 +99,8 @@ class Mix:
         ``prefill * prompt + decode * output + kv * output * (prompt + (output + 1) / 2)``.
         """
         held = self.output * (2 * self.prompt + self.output + 1) / 2
-        return (time.prefill_ms * self.prompt + time.decode_ms * self.output + time.kv_ms * held) / 1000
+        with np.errstate(over="ignore"):  # an absurd coefficient is an infinite load, no warning
+            return (time.prefill_ms * self.prompt + time.decode_ms * self.output + time.kv_ms * held) / 1000
 
 
 def resident_time(d0_ms: float, token_ms: float) -> IterationTime:

@@ -147,7 +147,7 @@ def wait_thresholds(
     Raises
     ------
     InputError
-        If `period_s` is not positive and finite, or a type has rate 0.
+        If `period_s` is not positive and finite, or none is given and d0 is 0, or a type has rate 0.
     UnstableLoadError
         If the load is 1 or more.
 
@@ -160,6 +160,8 @@ def wait_thresholds(
     if not (mix.rate > 0).all():
         raise InputError("thresholds in proportion to the rates need rates above 0")
     if period_s is None:
+        if not time.d0_ms > 0:
+            raise InputError("thresholds are proposed for an iteration time with d0 above 0; without it give some")
         least, largest = wait_periods(mix, time, capacity=capacity)
         period_s = min(2 * least, largest)
     if not 0 < period_s < float("inf"):
