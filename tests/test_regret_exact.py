@@ -17,6 +17,7 @@ from kvopt.errors import InputError, TooLargeError, UnknownNameError
 from kvopt.model import Schedule
 from kvopt.regret.effective_capacity import effective_capacity, rate_bound, rate_of_walks
 from kvopt.regret.hindsight import hindsight_curve, hindsight_waiting
+from kvopt.regret.load import Capacities
 from kvopt.regret.mix import Mix
 from kvopt.regret.paths import PROCESSES, ArrivalPath, draw_path
 from kvopt.regret.profiles import profile_graph
@@ -209,6 +210,14 @@ def test_impossible_paths():
         draw_path(TWO, -1, 10, 0, 0)
     with pytest.raises(InputError, match="rounds must be an integer within"):
         draw_path(TWO, Fraction(1, 2), 0, 0, 0)
+
+
+def test_vanishing_shares_have_no_effective_capacity():
+    """A share beyond the programme's precision leaves 0 as all that is proved; a load of that is no load."""
+    known = Capacities.of(Mix(8, [1, 1], [2, 3], ["1e-12", 1]))
+    with pytest.raises(InputError, match="known from above only"):
+        known.rate(Fraction(1, 2))
+    assert known.rate(Fraction(1, 2), "volume") > 0
 
 
 def test_large_capacities_are_refused():

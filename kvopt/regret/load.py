@@ -45,6 +45,8 @@ class Capacities:
             For another word than `RELATIVE_TO`.
         TooLargeError
             If the effective capacity is asked for and not known.
+        InputError
+            If it is known from above only.
 
         Examples
         --------
@@ -60,6 +62,11 @@ class Capacities:
             raise TooLargeError(
                 f"capacity {self.mix.capacity} has too many running configurations for the effective capacity; "
                 "state the load relative to the volume capacity"
+            )
+        if self.effective.lower == 0:
+            raise InputError(
+                "no circulation with every type was found, so the effective capacity is known from above only (a share "
+                "may be too small); state the load relative to the volume capacity"
             )
         return load * self.effective.lower
 
