@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvopt import Instance
-from kvopt.errors import InputError
+from kvopt.errors import InputError, TooLargeError
 from kvopt.model import Schedule
 from kvopt.online import simulate
 from kvopt.regret.effective_capacity import effective_capacity
@@ -149,6 +149,12 @@ def test_plans_of_odd_mixes(mix):
     """A share beyond CP-SAT's integers, or an output of a million rounds, ends in the reason at once."""
     with pytest.raises(InputError, match="no plan starts each of the 2 types"):
         staggering_plan(mix)
+
+
+def test_outputs_too_long_for_a_plan():
+    """A type of two thousand million tokens is refused before 16 GB are asked for."""
+    with pytest.raises(TooLargeError, match="an output of 2,147,483,000 tokens; plans are made for at most"):
+        staggering_plan(Mix(2**31 - 1, [1, 1], [2, 2_147_483_000], [0.7, 0.3]))
 
 
 def test_bad_plans_and_instances():

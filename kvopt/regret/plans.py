@@ -30,6 +30,8 @@ PACKED_PERIODS, PACKED_EFFORT = (10, 20, 30, 40), 0.1
 #: Capacity in mean peaks beyond which even plans are within a few per cent of the volume capacity anyway, and
 #: types beyond which CP-SAT finds nothing in that effort.
 PACKED_MOST_PEAKS, PACKED_MOST_TYPES = 200, 12
+#: Longest output of a plan: its memory is summed over that many rounds.
+MOST_PLANNED_OUTPUT = 10_000_000
 #: Outputs of all types together up to which the rounds of a packed plan are written out.
 PACKED_MOST_OUTPUT = 20_000
 #: Profiles up to which the circulation programme supplies the plan, and rounds tried for it.
@@ -50,6 +52,8 @@ class StartPlan:
     ------
     InputError
         If following the plan would exceed the capacity in some round.
+    TooLargeError
+        If an output is beyond `MOST_PLANNED_OUTPUT`.
 
     Examples
     --------
@@ -67,6 +71,10 @@ class StartPlan:
         quota = np.array(self.quota, np.int64)
         if quota.ndim != 2 or quota.shape[1] != len(self.mix) or len(quota) == 0 or quota.min() < 0:
             raise InputError(f"a plan is a table of {len(self.mix)} columns of counts, not of shape {quota.shape}")
+        if max(self.mix.output) > MOST_PLANNED_OUTPUT:
+            raise TooLargeError(
+                f"an output of {max(self.mix.output):,} tokens; plans are made for at most {MOST_PLANNED_OUTPUT:,}"
+            )
         quota.setflags(write=False)
         object.__setattr__(self, "quota", quota)
         worst = int(self.memory.argmax())
