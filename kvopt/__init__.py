@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kvopt.lazy import lazy_names
 
 __version__ = "0.1.0"
 
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from kvopt.model import Certificate, Instance, Result, Schedule, Status
     from kvopt.solving import solve
 
-#: Public name -> module; loaded on first use, so that `import kvopt` and `kvopt --help` stay quick.
+#: Public name -> module of this package; loaded on first use, so that `import kvopt` and `kvopt --help` stay quick.
 _HOMES = {
-    "Instance": "kvopt.model",
-    "Schedule": "kvopt.model",
-    "Result": "kvopt.model",
-    "Certificate": "kvopt.model",
-    "Status": "kvopt.model",
-    "read": "kvopt.io.formats",
-    "write": "kvopt.io.formats",
-    "read_result": "kvopt.io.formats",
-    "write_result": "kvopt.io.formats",
-    "solve": "kvopt.solving",
+    "Instance": "model",
+    "Schedule": "model",
+    "Result": "model",
+    "Certificate": "model",
+    "Status": "model",
+    "read": "io.formats",
+    "write": "io.formats",
+    "read_result": "io.formats",
+    "write_result": "io.formats",
+    "solve": "solving",
 }
 
 __all__ = [
@@ -45,12 +46,4 @@ __all__ = [
     "write_result",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kvopt' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

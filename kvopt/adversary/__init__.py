@@ -11,8 +11,9 @@ the name of their modules and are imported from there.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kvopt.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kvopt.adversary.curve import Point, Yardstick, against, exponent
@@ -71,12 +72,4 @@ __all__ = [
     "write_mix",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kvopt.adversary' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kvopt.adversary.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -56,8 +56,9 @@ A policy that keeps state over time forgets it in ``begin(seed)``, called before
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kvopt.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kvopt.online.arrivals import (
@@ -132,12 +133,4 @@ __all__ = [
     "simulate",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kvopt.online' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kvopt.online.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
