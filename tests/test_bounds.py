@@ -21,7 +21,7 @@ from kvopt.bounds import METHODS, growth, lower_bound
 from kvopt.bounds import flow as flow_bound
 from kvopt.bounds import lp as lp_bound
 from kvopt.bounds import prices as price_bounds
-from kvopt.bounds.fluid import fluid_length, fluid_prices, marginal_volumes, type_volumes
+from kvopt.bounds.fluid import fluid_length, fluid_prices, marginal_volumes
 from kvopt.bounds.prices import MemoryPrices, certificate, certified, evaluate, fluid, memory_prices, rounded
 from kvopt.errors import InputError, TooLargeError, UnknownNameError
 from kvopt.io.formats import write
@@ -173,7 +173,7 @@ def test_flow_agrees_with_networkx(instance: Instance) -> None:
     assert networkx.min_cost_flow_cost(graph) == cost
     types = instance.types
     moment = [sum((j - 1) * (s + j) for j in range(1, o + 1)) for s, o in zip(types.prompt, types.output, strict=True)]
-    fixed = types.count * (types.output - types.arrival - np.array(moment) / type_volumes(types))
+    fixed = types.count * (types.output - types.arrival - np.array(moment) / types.volume)
     assert flow_bound.bound(instance).value >= cost / net.denominator + float(fixed.sum()) - 1e-3
 
 

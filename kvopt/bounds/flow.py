@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kvopt.bounds.bound import Bound
-from kvopt.bounds.fluid import type_volumes
 from kvopt.errors import SolverError, TooLargeError
 from kvopt.model import Certificate, Instance, IntArray, exact_sum
 from kvopt.verify import Problem, check_flow
@@ -80,7 +79,7 @@ def network(instance: Instance) -> Network:
             f"the flow bound would need {len(types)} types x {rounds} rounds of arcs, at most {MAX_ARCS:,} are "
             "supported; the price bound is stronger and has no such limit"
         )
-    volume = type_volumes(types)
+    volume = types.volume
     denominator = DENOMINATOR
     while denominator > 1 and rounds * denominator * (len(types) + rounds + 1) >= 2**60:
         denominator //= 2

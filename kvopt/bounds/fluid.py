@@ -10,11 +10,6 @@ import numpy as np
 from kvopt.model import IntArray, RequestTypes
 
 
-def type_volumes(types: RequestTypes) -> IntArray:
-    """Token-rounds of one request of each type, shape (K,)."""
-    return types.prompt * types.output + types.output * (types.output + 1) // 2
-
-
 def fluid_length(types: RequestTypes, capacity: int) -> int:
     """Rounds until the last token-round is served, idle rounds before late arrivals included.
 
@@ -24,7 +19,7 @@ def fluid_length(types: RequestTypes, capacity: int) -> int:
     """
     clock = 0
     order = np.argsort(types.arrival, kind="stable")
-    columns = (types.arrival[order].tolist(), type_volumes(types)[order].tolist(), types.count[order].tolist())
+    columns = (types.arrival[order].tolist(), types.volume[order].tolist(), types.count[order].tolist())
     for a, volume, count in zip(*columns, strict=True):
         clock = max(clock, a * capacity) + volume * count
     return -(-clock // capacity)
@@ -47,7 +42,7 @@ def marginal_volumes(types: RequestTypes, capacity: int, rounds: int) -> IntArra
     marginal = np.zeros(rounds, dtype=np.int64)
     order = np.argsort(types.arrival, kind="stable")
     arrival = types.arrival[order].tolist()
-    work = list(zip(type_volumes(types)[order].tolist(), types.count[order].tolist(), strict=True))
+    work = list(zip(types.volume[order].tolist(), types.count[order].tolist(), strict=True))
     waiting: list[tuple[int, int]] = []
     clock = 0  # token-rounds offered so far
     for k, (now, following) in enumerate(pairwise([*arrival, rounds])):

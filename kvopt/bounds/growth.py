@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from kvopt.bounds import prices as plain
 from kvopt.bounds.bound import Bound
-from kvopt.bounds.fluid import fluid_length, fluid_prices, type_volumes
+from kvopt.bounds.fluid import fluid_length, fluid_prices
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.model import Certificate, Instance, IntArray, exact_sum
 from kvopt.verify import MOST_ROUNDS_NOT_CONVEX
@@ -163,7 +163,7 @@ def pooled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def fluid_with_leads(instance: Instance, leads: Leads) -> MemoryPrices:
     """Fluid prices for volumes with charges and credits added: they are what memory a request really takes."""
     types = instance.types
-    volume = type_volumes(types)
+    volume = types.volume
     order = np.argsort(volume, kind="stable")
     s, o, count = types.prompt[order], types.output[order], types.count[order]
     midway = (np.cumsum(volume[order] * count) - volume[order] * count / 2) / instance.capacity

@@ -20,7 +20,7 @@ import numpy as np
 
 from kvopt.exact import kernels
 from kvopt.exact.watch import Watch
-from kvopt.model import Instance, IntArray
+from kvopt.model import Instance, IntArray, volume
 from kvopt.monitor import Monitor
 
 #: Most classes, and most types that are kept apart on trial, whatever the graph they make.
@@ -107,13 +107,13 @@ def classes_of(instance: Instance, number: int) -> IntArray:
     types = instance.types
     order = np.lexsort((types.prompt, types.output))
     prompt, output, count = types.prompt[order], types.output[order], types.count[order]
-    volume = count * (prompt * output + output * (output + 1) // 2)
+    held = count * types.volume[order]
     size = len(order)
     loss = np.zeros((size, size + 1))
     for a in range(size):
         least = np.minimum.accumulate(prompt[a:])
-        shape = np.cumsum(count[a:]) * (least * output[a] + output[a] * (output[a] + 1) // 2)
-        loss[a, a + 1 :] = np.cumsum(volume[a:]) - shape
+        shape = np.cumsum(count[a:]) * volume(least, output[a])
+        loss[a, a + 1 :] = np.cumsum(held[a:]) - shape
     best = np.full((number + 1, size + 1), np.inf)
     best[0, 0] = 0
     cut = np.zeros((number + 1, size + 1), dtype=np.int64)

@@ -106,6 +106,11 @@ class RequestTypes:
         return len(self.count)
 
     @cached_property
+    def volume(self) -> IntArray:
+        """Token-rounds of one request of each type, shape (K,)."""
+        return volume(self.prompt, self.output)
+
+    @cached_property
     def members(self) -> tuple[IntArray, ...]:
         """Request indices of each type, ascending."""
         order = np.argsort(self.of_request, kind="stable")
