@@ -33,9 +33,7 @@ def few_types(
     at_least(1, types=types)
     at_least(types, requests=requests)
     capacity = drawn_capacity(random, capacity)
-    pairs = sorted(distinct_pairs(random, types, capacity, OUTPUT[1]))
-    count = 1 + random.multinomial(requests - types, [1 / types] * types)
-    return Instance.from_rows(capacity, [(s, o, int(c)) for (s, o), c in zip(pairs, count, strict=True)])
+    return with_counts(random, capacity, sorted(distinct_pairs(random, types, capacity, OUTPUT[1])), requests)
 
 
 def different(random: np.random.Generator, *, requests: int = 12, capacity: int | None = None) -> Instance:
@@ -74,8 +72,7 @@ def a100(
     at_least(1, types=number)
     at_least(number, requests=requests)
     pairs = [(int(random.integers(*GPU_PROMPT)), int(random.integers(*GPU_OUTPUT))) for _ in range(number)]
-    count = 1 + random.multinomial(requests - number, [1 / number] * number)
-    return Instance.from_rows(capacity, [(s, o, int(c)) for (s, o), c in zip(pairs, count, strict=True)])
+    return with_counts(random, capacity, pairs, requests)
 
 
 def identical(*, requests: int = 10, prompt: int = 0, output: int = 4, capacity: int | None = None) -> Instance:
@@ -86,6 +83,12 @@ def identical(*, requests: int = 10, prompt: int = 0, output: int = 4, capacity:
     """
     at_least(1, requests=requests, output=output)
     return Instance.from_rows(volume(prompt, output) if capacity is None else capacity, [(prompt, output, requests)])
+
+
+def with_counts(random: np.random.Generator, capacity: int, pairs: list[tuple[int, int]], requests: int) -> Instance:
+    """Each of `requests` requests takes one of the pairs (prompt, output) uniformly, each pair at least once."""
+    count = 1 + random.multinomial(requests - len(pairs), [1 / len(pairs)] * len(pairs))
+    return Instance.from_rows(capacity, [(s, o, int(c)) for (s, o), c in zip(pairs, count, strict=True)])
 
 
 def drawn_capacity(random: np.random.Generator, capacity: int | None) -> int:
