@@ -93,6 +93,11 @@ class Problem:
     output: list[int]
     arrival: list[int]
 
+    @classmethod
+    def of(cls, instance: Any) -> Problem:
+        """The plain form of a `kvopt.model.Instance`."""
+        return cls(instance.capacity, instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist())
+
     @property
     def types(self) -> list[tuple[int, int, int, int]]:
         """Sorted list of (prompt, output, arrival, count)."""
@@ -1044,7 +1049,6 @@ def verify(result: Any) -> Verification:
     'FEASIBLE'
     """
     instance, schedule, certificate = result.instance, result.schedule, result.certificate
-    problem = Problem(instance.capacity, instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist())
     claims = {
         "instance": {"digest": instance.digest},
         "status": str(result.status),
@@ -1053,7 +1057,7 @@ def verify(result: Any) -> Verification:
         "starts": None if schedule is None else schedule.starts.tolist(),
         "certificate": None if certificate is None else certificate.as_dict(),
     }
-    return verify_result(problem, claims)
+    return verify_result(Problem.of(instance), claims)
 
 
 def problem_of(raw: Any) -> Problem:

@@ -43,12 +43,6 @@ MIDDLE = [
 ]
 
 
-def problem_of(instance: Instance) -> Problem:
-    """The instance as the checker sees it."""
-    columns = instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
-    return Problem(instance.capacity, *columns)
-
-
 def price_bound_by_definition(instance: Instance, prices: MemoryPrices) -> int:
     """The Lagrangian bound, every start of every request and every round of its run written out."""
     price = dict(enumerate(prices.numerators.tolist()))
@@ -83,7 +77,7 @@ def test_no_bound_exceeds_the_optimum(instance: Instance) -> None:
     for method in METHODS:
         found = lower_bound(instance, method, time_limit_s=5)
         assert int(instance.output.sum()) <= found.value <= optimum, method
-        assert check_certificate(problem_of(instance), found.certificate.as_dict()) == found.value
+        assert check_certificate(Problem.of(instance), found.certificate.as_dict()) == found.value
 
 
 @given(instances(max_n=6), price_vectors())
@@ -91,7 +85,7 @@ def test_prices_are_evaluated_exactly(instance: Instance, prices: MemoryPrices) 
     """The compiled evaluation, the checker's and the definition agree to the unit, whatever the prices."""
     expected = price_bound_by_definition(instance, prices)
     assert evaluate(instance, prices) == expected
-    assert check_prices(problem_of(instance), certificate(prices).data) == expected
+    assert check_prices(Problem.of(instance), certificate(prices).data) == expected
 
 
 @pytest.mark.parametrize("shape", ["convex", "noisy", "rising"])
@@ -106,7 +100,7 @@ def test_evaluation_survives_sums_beyond_64_bits(shape: str) -> None:
     assert sum(int(v) * (t + 1) for t, v in enumerate(values.tolist())) > 2**63
     instance = Instance(capacity=100, prompt=[3, 0, 50], output=[40, 7, 50], arrival=[0, 11, 3])
     found = certified(instance, MemoryPrices(values, 2**30))
-    assert found.value == check_prices(problem_of(instance), found.certificate.data)
+    assert found.value == check_prices(Problem.of(instance), found.certificate.data)
     if shape != "noisy":
         assert found.value == price_bound_by_definition(instance, MemoryPrices(values, 2**30))
 
@@ -151,7 +145,7 @@ def test_order_of_strength(instance: Instance) -> None:
 @given(instances(max_n=6), price_vectors())
 def test_flow_is_below_prices_with_the_same_prices(instance: Instance, prices: MemoryPrices) -> None:
     """A run uses consecutive rounds in order; the flow bound lets its tokens choose their rounds."""
-    flow = check_flow(problem_of(instance), {"denominator": prices.denominator, "prices": prices.numerators.tolist()})
+    flow = check_flow(Problem.of(instance), {"denominator": prices.denominator, "prices": prices.numerators.tolist()})
     assert flow <= max(evaluate(instance, prices), int(instance.output.sum()))
 
 
@@ -196,7 +190,7 @@ def test_prices_of_a_fluid_schedule_are_convex() -> None:
     assert (np.diff(drops) <= 0).all()
     assert (drops >= 0).all()
     found = certified(instance, prices)
-    assert check_prices(problem_of(instance), found.certificate.data) == found.value
+    assert check_prices(Problem.of(instance), found.certificate.data) == found.value
     assert len(found.certificate.data["drops"]) < len(drops) / 4
     assert found.value > 0.99 * lower_bound(instance, "volume").value
 
@@ -212,7 +206,7 @@ def test_large_instances_get_fluid_prices() -> None:
         assert prices.denominator == expected.denominator > 2**20
         assert (prices.numerators == expected.numerators).all()
         found = certified(instance, prices)
-        assert check_prices(problem_of(instance), found.certificate.data) == found.value
+        assert check_prices(Problem.of(instance), found.certificate.data) == found.value
 
 
 def test_marginal_volumes_follow_arrivals() -> None:
@@ -249,7 +243,7 @@ def test_remote_arrivals_and_long_outputs(method: str) -> None:
                 lower_bound(instance, method)
         else:
             found = lower_bound(instance, method, time_limit_s=1)
-            assert found.value == check_certificate(problem_of(instance), found.certificate.as_dict())
+            assert found.value == check_certificate(Problem.of(instance), found.certificate.as_dict())
             assert found.value >= int(instance.output.sum())
 
 
@@ -314,7 +308,7 @@ def test_certificates_without_prices() -> None:
     """No priced round at all is a certificate too: it proves the sum of the outputs."""
     empty = certificate(MemoryPrices(np.zeros(0, dtype=np.int64), 1))
     assert empty == Certificate("prices", {"denominator": 1, "drops": [], "rounds": []})
-    assert check_certificate(problem_of(MIDDLE[3]), empty.as_dict()) == int(MIDDLE[3].output.sum())
+    assert check_certificate(Problem.of(MIDDLE[3]), empty.as_dict()) == int(MIDDLE[3].output.sum())
 
 
 def overloaded(n: int) -> Instance:
@@ -331,7 +325,7 @@ def test_prices_that_take_too_long_are_left_out() -> None:
     assert len(memory_prices(instance, time_limit_s=1e-6).numerators) == 0
     found = price_bounds.bound(instance, time_limit_s=1e-6)
     assert found.value == exact_sum(instance.output)
-    assert check_prices(problem_of(instance), found.certificate.as_dict()) == found.value
+    assert check_prices(Problem.of(instance), found.certificate.as_dict()) == found.value
 
 
 def test_the_prices_solver_knows_at_least_the_volume_bound() -> None:

@@ -119,7 +119,7 @@ def test_result_examples_are_proved(example: bytes) -> None:
     """Result examples belong to an instance example and pass the verifier."""
     of_digest = {instance.digest: instance for instance in map(parse_instance, examples("instance"))}
     instance = of_digest[parse_result(example).instance.digest]
-    problem = Problem(instance.capacity, instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist())
+    problem = Problem.of(instance)
     assert verify_result(problem, json.loads(example)).verdict == "PROVED"
 
 

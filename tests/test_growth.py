@@ -16,12 +16,6 @@ from kvopt.bounds.prices import MemoryPrices
 from kvopt.verify import Problem, Refusal, check_certificate, check_growth
 
 
-def problem_of(instance: Instance) -> Problem:
-    """The instance as the checker sees it."""
-    columns = instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
-    return Problem(instance.capacity, *columns)
-
-
 @st.composite
 def price_vectors(draw: st.DrawFn) -> MemoryPrices:
     """Convex, falling and arbitrary prices of a few rounds."""
@@ -80,7 +74,7 @@ def test_is_evaluated_exactly(instance: Instance, prices: MemoryPrices, leads: L
     """The compiled evaluation, the checker's and the definition agree to the unit, whatever prices and leads."""
     expected = growth_bound_by_definition(instance, prices, leads)
     assert evaluate(instance, prices, leads) == expected
-    assert check_growth(problem_of(instance), certificate(prices, leads).data) == expected
+    assert check_growth(Problem.of(instance), certificate(prices, leads).data) == expected
 
 
 @settings(max_examples=200)
@@ -102,7 +96,7 @@ def test_beats_the_linear_programme_where_growth_binds(seed: int) -> None:
     assert below * 1.002 < found <= solve(instance, "svf").total_latency
     bound = lower_bound(instance, "growth", time_limit_s=0.5)
     assert bound.value >= found
-    assert check_certificate(problem_of(instance), bound.certificate.as_dict()) == bound.value
+    assert check_certificate(Problem.of(instance), bound.certificate.as_dict()) == bound.value
 
 
 def test_falls_back_on_prices() -> None:
@@ -136,9 +130,9 @@ def test_bad_certificates_are_refused(change: dict) -> None:
         "leads": [1, 1],
         "sizes": [3, 3],
     }
-    assert check_growth(problem_of(instance), data) <= 25
+    assert check_growth(Problem.of(instance), data) <= 25
     with pytest.raises(Refusal):
-        check_growth(problem_of(instance), {**data, **change})
+        check_growth(Problem.of(instance), {**data, **change})
 
 
 def test_pooling() -> None:

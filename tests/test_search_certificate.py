@@ -14,11 +14,6 @@ from kvopt import Instance, solve
 from kvopt.verify import Problem, Refusal, check_certificate, read_varints
 
 
-def problem(instance: Instance) -> Problem:
-    """The instance as the checker sees it."""
-    return Problem(instance.capacity, instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist())
-
-
 def packed(numbers: list[int]) -> str:
     """Codes in the form of a certificate."""
     data = bytearray()
@@ -36,7 +31,7 @@ EXAMPLE = Instance.from_rows(12, [(1, 3, 3), (2, 6, 2), (0, 4, 2)])
 def proved(certificate: dict, instance: Instance = EXAMPLE) -> int | None:
     """The bound that the checker accepts, or None for a refusal."""
     try:
-        return check_certificate(problem(instance), certificate)
+        return check_certificate(Problem.of(instance), certificate)
     except Refusal:
         return None
 

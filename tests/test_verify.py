@@ -38,12 +38,6 @@ METHODS = ("volume", "flow", "prices")
 FOUR = Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3])
 
 
-def problem_of(instance: Instance) -> Problem:
-    """The instance as the checker sees it."""
-    columns = instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
-    return Problem(instance.capacity, *columns)
-
-
 def claims_of(instance: Instance, method: str) -> dict[str, Any]:
     """An optimal schedule with a certified lower bound, as a result file states it."""
     result = solve(instance, "brute-force")
@@ -60,7 +54,7 @@ def claims_of(instance: Instance, method: str) -> dict[str, Any]:
 
 def verdict(instance: Instance, claims: dict[str, Any]) -> str:
     """The checker's word on a result."""
-    return verify_result(problem_of(instance), claims).verdict
+    return verify_result(Problem.of(instance), claims).verdict
 
 
 def fits(instance: Instance, starts: list[int]) -> bool:
@@ -80,7 +74,7 @@ def fits(instance: Instance, starts: list[int]) -> bool:
 def test_schedules_are_judged_as_by_definition(instance: Instance, data: st.DataObject) -> None:
     """Testing the last rounds of runs must be the same as testing every round."""
     starts = data.draw(st.lists(st.integers(0, 25), min_size=instance.n, max_size=instance.n))
-    problem = problem_of(instance)
+    problem = Problem.of(instance)
     found = schedule_violations(problem.capacity, problem.prompt, problem.output, problem.arrival, starts)
     assert (not found) == fits(instance, starts)
 
@@ -129,10 +123,10 @@ def test_claims_off_by_one_are_refused(method: str, instance: Instance) -> None:
     assert verdict(instance, {**claims, "starts": claims["starts"][:-1]}) == REFUSED
     for column in ("prompt", "output", "arrival"):
         for i in range(instance.n):
-            other = copy.deepcopy(problem_of(instance))
+            other = copy.deepcopy(Problem.of(instance))
             getattr(other, column)[i] += 1
             assert verify_result(other, claims).verdict == REFUSED
-    problem = problem_of(instance)
+    problem = Problem.of(instance)
     assert verify_result(Problem(problem.capacity + 1, *list(vars(problem).values())[1:]), claims).verdict == REFUSED
 
 
@@ -161,7 +155,7 @@ def test_contradictory_claims_are_refused(change: dict[str, Any], rule: str) -> 
         "certificate": None,
     }
     assert verdict(FOUR, claims) == FEASIBLE
-    checked = verify_result(problem_of(FOUR), {**claims, **change})
+    checked = verify_result(Problem.of(FOUR), {**claims, **change})
     assert checked.verdict == REFUSED
     assert rule in [violation.rule for violation in checked.violations]
     assert checked.lower_bound is None
@@ -184,7 +178,7 @@ def price_certificates(draw: st.DrawFn) -> dict[str, Any]:
 @given(instances(), price_certificates())
 def test_no_certificate_proves_too_much(instance: Instance, certificate: dict[str, Any]) -> None:
     """Whatever the prices, what the checker derives from them is at most the true optimum."""
-    assert check_certificate(problem_of(instance), certificate) <= solve(instance, "brute-force").total_latency
+    assert check_certificate(Problem.of(instance), certificate) <= solve(instance, "brute-force").total_latency
 
 
 @pytest.mark.parametrize("method", ["flow", "prices"])
@@ -203,7 +197,7 @@ def test_mutated_prices_prove_what_they_say_or_nothing(method: str, instance: In
                 else:
                     mutated["certificate"][key] += change
                 try:
-                    proved = check_certificate(problem_of(instance), mutated["certificate"])
+                    proved = check_certificate(Problem.of(instance), mutated["certificate"])
                 except Refusal:
                     assert verdict(instance, mutated) == REFUSED
                     continue
@@ -227,7 +221,7 @@ junk = st.recursive(
 def test_malformed_certificates_are_refused_not_crashed(kind: str, data: dict[str, Any]) -> None:
     """A certificate comes from a file that anyone may have written."""
     try:
-        assert check_certificate(problem_of(FOUR), {"kind": kind, **data}) <= 12
+        assert check_certificate(Problem.of(FOUR), {"kind": kind, **data}) <= 12
     except Refusal:
         assert kind != "volume"
 
@@ -253,7 +247,7 @@ def test_malformed_certificates_are_refused_not_crashed(kind: str, data: dict[st
 def test_reasons_of_refusal(data: dict[str, Any], reason: str) -> None:
     """Each rule of the formats has its message, and the verdict carries it."""
     with pytest.raises(Refusal, match=reason):
-        check_certificate(problem_of(FOUR), data)
+        check_certificate(Problem.of(FOUR), data)
 
 
 def test_flow_certificates_have_a_size_limit() -> None:
@@ -285,7 +279,7 @@ def test_memory_completions_by_simulation(instance: Instance) -> None:
                 completions.append(t + 1)
         served += 1
         t = served // instance.capacity
-    assert memory_completions(problem_of(instance)) == completions
+    assert memory_completions(Problem.of(instance)) == completions
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 4)), max_size=8))

@@ -168,5 +168,4 @@ def bound(instance: Instance) -> Bound:
     net = network(instance)
     prices = np.trim_zeros(round_prices(net, cheapest_flow(net)), "b")
     certificate = Certificate("flow", {"denominator": net.denominator, "prices": prices.tolist()})
-    columns = instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
-    return Bound(check_flow(Problem(instance.capacity, *columns), certificate.data), certificate)
+    return Bound(check_flow(Problem.of(instance), certificate.data), certificate)

@@ -17,5 +17,4 @@ def bound(instance: Instance) -> Bound:
     >>> bound(Instance(capacity=190, prompt=[0] * 1000, output=[19] * 1000)).value
     500671
     """
-    columns = instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
-    return Bound(check_volume(Problem(instance.capacity, *columns), {}), Certificate("volume"))
+    return Bound(check_volume(Problem.of(instance), {}), Certificate("volume"))

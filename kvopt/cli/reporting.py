@@ -24,9 +24,7 @@ def report(
     """Write one HTML page on a result: proof, picture, requests, policies; it opens without a network."""
     from pathlib import Path
 
-    import msgspec
-
-    from kvopt import verify as checker
+    from kvopt.cli.solving import check_claims
     from kvopt.io.files import read_bytes, write_bytes
     from kvopt.io.formats import read, read_result
     from kvopt.io.nearby import find_instance, result_stem
@@ -37,10 +35,7 @@ def report(
     check_output(output, json)
     source, whole = find_instance(result) if instance is None else (Path(instance), read(instance))
     read_in = read_result(result, whole)
-    problem = checker.Problem(whole.capacity, whole.prompt.tolist(), whole.output.tolist(), whole.arrival.tolist())
-    # The file's own claims are checked, not what reading has made of them.
-    claims = {"certificate": None, **msgspec.json.decode(read_bytes(result))}
-    verification = checker.verify_result(problem, claims)
+    verification = check_claims(whole, read_bytes(result))
     page = report_html(read_in, verification, instance_file=str(source), result_file=result)
     write_bytes(output, page.encode())
     if json:

@@ -24,7 +24,8 @@ from kvopt.cli.console import (
 from kvopt.rounding import percent
 
 if TYPE_CHECKING:
-    from kvopt.model import Result
+    from kvopt.model import Instance, Result
+    from kvopt.verify import Verification
 
 
 def register(app: typer.Typer) -> None:
@@ -105,8 +106,6 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Check a result file: schedule, objective, bound and certificate, with integers and fractions only."""
-    import msgspec
-
     from kvopt import verify as checker
     from kvopt.io.files import read_bytes
     from kvopt.io.formats import parse_result, read
@@ -114,17 +113,23 @@ def verify(
     instance = read(file)
     data = read_bytes(result)
     parse_result(data, result)
-    problem = checker.Problem(
-        instance.capacity, instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
-    )
-    claims = {"certificate": None, **msgspec.json.decode(data)}
-    verification = checker.verify_result(problem, claims)
+    verification = check_claims(instance, data)
     if json:
         echo_json(verification)
     elif not quiet:
         typer.echo(summary(verification))
     if verification.verdict in (checker.REFUSED, checker.NOTHING):
         raise typer.Exit(1)
+
+
+def check_claims(instance: Instance, data: bytes) -> Verification:
+    """What the checker says of a result file: of its own claims, not of what reading has made of them."""
+    import msgspec
+
+    from kvopt import verify as checker
+
+    claims = {"certificate": None, **msgspec.json.decode(data)}
+    return checker.verify_result(checker.Problem.of(instance), claims)
 
 
 def summary(verification: object) -> str:

@@ -109,8 +109,7 @@ def entry_of(instance_path: Path, root: Path) -> tuple[Entry, tuple[str, ...]]:
         file = parse_result(read_bytes(path), str(path))
     except InputError as error:
         return msgspec.structs.replace(bare, proof=REFUSED), (str(error),)
-    lists = (instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist())
-    found = verify.verify_result(verify.Problem(instance.capacity, *lists), msgspec.to_builtins(file))
+    found = verify.verify_result(verify.Problem.of(instance), msgspec.to_builtins(file))
     return result_entry(bare, file, found, path, root), tuple(str(violation) for violation in found.violations)
 
 
