@@ -25,8 +25,10 @@ from kvopt.policies.backlog import list_schedule
 
 #: Places that a window covers: twice the requests running on average, within these limits.
 LEAST_WINDOW, MOST_WINDOW = 40, 100
-#: It fixes this part of them before it slides on, and may exchange with so many places behind it.
-COMMIT_SHARE, REACH = 25, 300
+#: It fixes this part of them before it slides on.
+COMMIT_SHARE = 25
+#: It may exchange with so many places behind it, and with more the finer requests differ: times the root of n.
+LEAST_REACH, REACH_FACTOR = 300, 3
 #: First and last temperature (see `kernels.anneal`).
 HOT, COLD = 0.01, 0.001
 #: Requests fixed between two comparisons: at least so many, and more where that makes too many comparisons.
@@ -78,6 +80,7 @@ class Annealer:
         running = instance.capacity * float(instance.output.sum()) / float(instance.volume.sum())
         self._window = int(np.clip(2 * running, LEAST_WINDOW, MOST_WINDOW))
         self._commit = -(-self._window // COMMIT_SHARE)
+        self._reach = max(LEAST_REACH, int(REACH_FACTOR * instance.n**0.5))
         self._most_steps = min(MOST_STEPS, STEPS_PER_PAIR * instance.n**2)
         # Fixing nothing loads the kernel, or compiles it, before the clock of `seconds` starts.
         order = np.arange(instance.n)
@@ -95,7 +98,7 @@ class Annealer:
         ----------
         starts : int64 array of shape (n,)
         moves : float
-            About so many in all; fewer where they would take longer than to the deadline.
+            About so many in all; with a deadline, as many as there is time for.
         seed : int
         deadline_s : float
             On the monitor's clock.
@@ -107,15 +110,14 @@ class Annealer:
         windows = -(-n // self._commit)
         count = int(np.clip(moves / (n * GOOD_MOVES), monitor.workers, max(MOST_RIVALS, monitor.workers)))
         count -= count % monitor.workers
-        planned = min(self._most_steps, moves / (windows * count))
+        steps = min(self._most_steps, moves / (windows * count))
         rivals = [self._start(order) for _ in range(count)]
         random = np.random.default_rng(seed)
         stage = max(STAGE, -(-n // MOST_STAGES))
         for done in range(0, n, stage):
-            steps = planned
             if self.seconds > 0 and deadline_s < float("inf"):
                 affordable = self.moves / self.seconds * max(0.0, deadline_s - monitor.elapsed_s)
-                steps = min(planned, affordable / (-(-(n - done) // self._commit) * count))
+                steps = min(self._most_steps, affordable / (-(-(n - done) // self._commit) * count))
             begun = time.perf_counter()
             seeds = random.integers(2**31, size=count).tolist()
             calls = [
@@ -140,7 +142,7 @@ class Annealer:
     def _call(self, rival: Rival, usual: IntArray, fixed: int, steps: int, seed: int) -> tuple[Any, ...]:
         """Arguments of `kernels.anneal`."""
         state = rival.order, usual, rival.starts, rival.last, rival.level, rival.front, rival.value
-        shape = fixed, min(self._window, len(usual)), self._commit, REACH
+        shape = fixed, min(self._window, len(usual)), self._commit, self._reach
         return self.watch.halt, self.instance.capacity, *self.columns, *state, *shape, steps, HOT, COLD, seed
 
     def _start(self, order: IntArray) -> Rival:

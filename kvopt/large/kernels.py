@@ -42,25 +42,27 @@ def first_fit(capacity, last, level, running, prompt, output, t):
 
 
 @njit(cache=True, nogil=True)
-def place(last, level, running, prompt, output, p):
-    """Drop what has completed before round p from a front, add a start in round p; the new number running."""
-    gone = 0
-    while gone < running and last[gone] < p:
-        gone += 1
-    if gone:
-        for j in range(gone, running):
-            last[j - gone] = last[j]
-            level[j - gone] = level[j]
-        running -= gone
-    j = running
+def place(last, level, running, prompt, output, p, new_last, new_level):
+    """Write the front behind a start in round p, without what has completed before; returns the number running."""
+    j = 0
+    while j < running and last[j] < p:
+        j += 1
     end = p + output - 1
-    while j > 0 and last[j - 1] > end:
-        last[j] = last[j - 1]
-        level[j] = level[j - 1]
-        j -= 1
-    last[j] = end
-    level[j] = prompt + 1 - p
-    return running + 1
+    k = 0
+    while j < running and last[j] <= end:
+        new_last[k] = last[j]
+        new_level[k] = level[j]
+        j += 1
+        k += 1
+    new_last[k] = end
+    new_level[k] = prompt + 1 - p
+    k += 1
+    while j < running:
+        new_last[k] = last[j]
+        new_level[k] = level[j]
+        j += 1
+        k += 1
+    return k
 
 
 @njit(cache=True, nogil=True)
@@ -80,8 +82,14 @@ def priced_idle(capacity, last, level, running, plain, timed, t, p):
     a, b = min(t, horizon), min(p, horizon)
     total = capacity * (plain[b] - plain[a])
     for j in range(running):
+        if last[j] >= p - 1:
+            # These and all behind them run on to round p.
+            held = np.int64(0)
+            for k in range(j, running):
+                held += level[k]
+            return total - held * (plain[b] - plain[a]) - (running - j) * (timed[b] - timed[a])
         if last[j] >= t:
-            e = min(last[j] + 1, b)
+            e = min(last[j] + 1, horizon)
             total -= level[j] * (plain[e] - plain[a]) + timed[e] - timed[a]
     return total
 
@@ -206,20 +214,18 @@ def anneal(
             for k in range(x, width):
                 i = trial[k]
                 if k == x:
+                    from_last, from_level = last[k], level[k]
                     count, t, total = running[k], now[k], value[k]
-                    try_last[k + 1, :count] = last[k, :count]
-                    try_level[k + 1, :count] = level[k, :count]
                 else:
+                    from_last, from_level = try_last[k], try_level[k]
                     count, t, total = try_running[k], try_now[k], try_value[k]
-                    try_last[k + 1, :count] = try_last[k, :count]
-                    try_level[k + 1, :count] = try_level[k, :count]
-                p = first_fit(
-                    capacity, try_last[k + 1], try_level[k + 1], count, prompt[i], output[i], max(t, arrival[i])
-                )
+                p = first_fit(capacity, from_last, from_level, count, prompt[i], output[i], max(t, arrival[i]))
                 if p > t:
-                    total += priced_idle(capacity, try_last[k + 1], try_level[k + 1], count, plain, timed, t, p)
+                    total += priced_idle(capacity, from_last, from_level, count, plain, timed, t, p)
                 total += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
-                try_running[k + 1] = place(try_last[k + 1], try_level[k + 1], count, prompt[i], output[i], p)
+                try_running[k + 1] = place(
+                    from_last, from_level, count, prompt[i], output[i], p, try_last[k + 1], try_level[k + 1]
+                )
                 try_now[k + 1], try_value[k + 1] = p, total
                 found = total + try_away
                 if found > bar:
@@ -228,8 +234,9 @@ def anneal(
                 continue
             for k in range(x + 1, width + 1):
                 count = try_running[k]
-                last[k, :count] = try_last[k, :count]
-                level[k, :count] = try_level[k, :count]
+                for j in range(count):
+                    last[k, j] = try_last[k, j]
+                    level[k, j] = try_level[k, j]
                 running[k], now[k], value[k] = count, try_now[k], try_value[k]
             if far >= 0:
                 far_place[changes], far_before[changes] = far, order[far]
@@ -255,8 +262,10 @@ def anneal(
             if p > t:
                 value[0] += priced_idle(capacity, last[0], level[0], running[0], plain, timed, t, p)
             value[0] += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
-            running[0] = place(last[0], level[0], running[0], prompt[i], output[i], p)
-            now[0] = p
+            count = place(last[0], level[0], running[0], prompt[i], output[i], p, last[1], level[1])
+            last[0, :count] = last[1, :count]
+            level[0, :count] = level[1, :count]
+            running[0], now[0] = count, p
             starts[i] = p
         done = min(done + commit, stop)
     last_now[:], level_now[:] = last[0], level[0]

@@ -23,8 +23,10 @@ from kvopt.solving import Answer
 
 #: Moves of the first pass, how many times more each further one makes, and passes without a time limit.
 FIRST_MOVES, MORE, PASSES = 500_000, 4, 3
-#: Part of the time left that the second pass gets, and the later ones.
-SECOND_SHARE, LATER_SHARE = 0.25, 0.9
+#: Part of the time left that the second pass gets, the later ones, and the last.
+SECOND_SHARE, LATER_SHARE, LAST_SHARE = 0.25, 0.9, 0.98
+#: Fewer moves for each request are not worth a pass: passes do not build on each other's schedules much.
+THIN_PASS = 250
 #: Largest passes in a row without a better schedule before the search ends.
 MOST_IN_VAIN = 3
 #: Longest part of the time limit that goes to the bound.
@@ -65,11 +67,13 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
             if done >= PASSES:
                 break
         elif done > 0:
-            share_s = (SECOND_SHARE if done == 1 else LATER_SHARE) * monitor.remaining_s
-            moves = annealer.moves / annealer.seconds * share_s
-            deadline_s = monitor.elapsed_s + share_s
-            if moves < FIRST_MOVES / 5:
-                break
+            affordable = annealer.moves / annealer.seconds * monitor.remaining_s
+            share = SECOND_SHARE if done == 1 else LATER_SHARE
+            if share * affordable < THIN_PASS * instance.n:
+                if done > 1 or affordable < FIRST_MOVES / 5:
+                    break
+                share = LAST_SHARE
+            moves, deadline_s = share * affordable, monitor.elapsed_s + share * monitor.remaining_s
         assert monitor.best_starts is not None
         before = monitor.incumbent
         annealer.run(monitor.best_starts, moves, seed(monitor, done), deadline_s)
