@@ -186,6 +186,26 @@ def test_backlog(tmp_path):
     assert "backlog" in instance.meta["arrivals"]
 
 
+def test_draw(tmp_path):
+    """A backlog of any size out of a trace: only its requests, the same for the same seed, and the file says how."""
+    path = trace(tmp_path, AZURE)
+    instance, _ = import_trace("azure", path, 2000, backlog=True, draw=50, seed=1)
+    rows = set(zip(instance.prompt.tolist(), instance.output.tolist(), strict=True))
+    assert rows == {(374, 44), (396, 109), (879, 55)}
+    assert (instance.n, instance.meta["drawn"], instance.meta["seed"]) == (50, 50, 1)
+    assert import_trace("azure", path, 2000, backlog=True, draw=50, seed=1)[0] == instance
+    assert import_trace("azure", path, 2000, backlog=True, draw=50, seed=2)[0] != instance
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"), [({}, "for a backlog only"), ({"backlog": True, "seed": -1}, "seed must be an integer")]
+)
+def test_draw_is_refused(tmp_path, options, rule):
+    """Drawn requests have no arrivals, and numpy would end in a traceback for a negative seed."""
+    with pytest.raises(InputError, match=rule):
+        import_trace("azure", trace(tmp_path, AZURE), 2000, draw=5, **options)
+
+
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=20), st.fractions(Fraction(1, 40), 300, max_denominator=40))
 @settings(max_examples=50)
 def test_rounds_are_exact(millis, rate):

@@ -26,6 +26,8 @@ def import_(
     capacity: Annotated[int, typer.Option(help="KV cache capacity in tokens.")],
     limit: Annotated[int | None, typer.Option(help="Keep the first so many usable requests.")] = None,
     backlog: Annotated[bool, typer.Option("--backlog", help="Set all arrivals to round 0.")] = False,
+    draw: Annotated[int | None, typer.Option(help="With --backlog: draw so many of them at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of --draw.")] = 0,
     rounds_per_second: Annotated[str | None, typer.Option(help="Rounds in a second (default 20).")] = None,
     round_ms: Annotated[str | None, typer.Option(help="Or: milliseconds of a round.")] = None,
     prompt_column: Annotated[str | None, typer.Option(help="csv: column of prompt tokens.")] = None,
@@ -57,12 +59,16 @@ def import_(
         capacity,
         limit=limit,
         backlog=backlog,
+        draw=draw,
+        seed=seed,
         skip_malformed=skip_malformed,
         name=name,
         **{key: value for key, value in options.items() if value is not None},
     )
     write(instance, output)
     say(f"{report.kept:,} of {report.rows_read:,} rows read are requests of {instance.name!r}", quiet)
+    if draw is not None:
+        say(f"  {draw:,} drawn from them with seed {seed}", quiet)
     for why, count in report.skipped.items():
         lines = ", ".join(map(str, report.examples[why]))
         say(f"  {count:,} skipped: {why} (line {lines}{', ...' if count > len(report.examples[why]) else ''})", quiet)

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from kvopt.arguments import whole_number
 from kvopt.errors import InputError, UnknownNameError
 from kvopt.io.files import reason
 from kvopt.io.formats import MAX_REPORTED
 from kvopt.io.traces.row import TraceRow
 from kvopt.io.traces.stream import TraceFile
-from kvopt.model import MAX_VALUE, Instance, IntArray
+from kvopt.model import MAX_REQUESTS, MAX_VALUE, Instance, IntArray
 from kvopt.options import check_options
 
 #: source name -> module with a function `rows`.
@@ -83,6 +84,8 @@ def import_trace(
     *,
     limit: int | None = None,
     backlog: bool = False,
+    draw: int | None = None,
+    seed: int = 0,
     rounds_per_second: Fraction = ROUNDS_PER_SECOND,
     skip_malformed: bool = False,
     name: str | None = None,
@@ -102,6 +105,10 @@ def import_trace(
         Keep the first so many usable requests.
     backlog : bool
         Set all arrivals to round 0.
+    draw : int, optional
+        Take so many requests at random out of those kept, each as likely every time; only as a backlog.
+    seed : int
+        Seed of this draw, >= 0.
     rounds_per_second : Fraction
         A request that arrives x seconds after the earliest kept one gets the arrival round
         ``ceil(x * rounds_per_second)``, the first round that begins once it is there.
@@ -133,6 +140,11 @@ def import_trace(
         raise InputError("capacity, limit and rounds per second must be above 0")
     if capacity > MAX_VALUE:
         raise InputError(f"the capacity must be at most {MAX_VALUE}, got {capacity}")
+    if draw is not None:
+        whole_number("draw", draw, 1, MAX_REQUESTS)
+        whole_number("seed", seed, 0)
+        if not backlog:
+            raise InputError("requests can be drawn for a backlog only: drawn ones have no arrivals of their own")
     report, broken, line = ImportReport(), list[str](), 1
     prompt, output, times, lines = array("q"), array("q"), array("q"), array("q")
     file = TraceFile(path)
@@ -186,14 +198,19 @@ def import_trace(
         "skipped": dict(report.skipped),
         "arrivals": conversion,
     }
+    columns, size = np.array([prompt, output]), str(report.kept)
+    if draw is not None:
+        columns = columns[:, np.random.default_rng(seed).integers(report.kept, size=draw)]
+        meta |= {"drawn": draw, "seed": seed}
+        size = f"drawn-{draw}"
     if options:
         meta["options"] = {key: str(value) for key, value in options.items()}
     instance = Instance(
         capacity,
-        np.array(prompt),
-        np.array(output),
+        columns[0],
+        columns[1],
         arrival,  # type: ignore[arg-type]
-        name=name if name is not None else f"{stem}-{report.kept}",
+        name=name if name is not None else f"{stem}-{size}",
         meta=meta,
     )
     return instance, report
