@@ -33,6 +33,8 @@ LARGEST = 1 << 62
 MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
 #: Longest output, most unpacked bytes of codes, and most types times priced rounds in a search certificate.
 MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
+#: Most candidates of one round in a packing certificate.
+MOST_CANDIDATES = 1 << 22
 #: Most requests of an instance.
 MOST_REQUESTS = 10_000_000
 #: Bits by which convex prices are finer than the prices of a certificate.
@@ -892,6 +894,90 @@ class Relaxation:
         raise Refusal("a start fits, but not its relaxation")  # impossible: shapes are never larger
 
 
+# ---------------------------------------------------------------- the packing certificate
+
+
+def check_packing(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Bound by rewards: what all requests earn, less the price of all memory, less the largest gain of a packing.
+
+    A start gains its type's reward, less its latency and its priced memory. Those runs of a schedule that gain
+    anything fit together: a packing. Labels, (memory of the rounds to come, gain), stand for all packings. A
+    candidate is a label with further starts in the round; the certificate names the label that stands for it in the
+    next round, which holds no more memory than any candidate that it stands for and has gained no less.
+    """
+    denominator, prices, _ = read_prices(certificate)
+    rewards = whole_list(certificate, "rewards", 0)
+    numbers = read_varints(certificate.get("codes"))
+    if len(rewards) != len(problem.types):
+        raise Refusal("there must be one reward for each type")
+    total = sum(count * reward for (*_, count), reward in zip(problem.types, rewards, strict=True))
+    total -= problem.capacity * prices.sums(0)[1]
+    bits = problem.capacity.bit_length() + 1
+    cells = sum(1 << bits * j for j in range(max(problem.output)))
+    # The highest bit of each cell is free: there a subtraction leaves whether the cell was large enough.
+    guard = cells << bits - 1
+    full = guard + problem.capacity * cells
+    labels, now = [(0, 0)], 0
+    try:
+        for t, starts in sorted(profitable_starts(problem, denominator, prices, rewards, bits).items()):
+            candidates = [(profile >> bits * (t - now), gain) for profile, gain in labels]
+            for more, count, run in starts:
+                newest = candidates
+                for _ in range(count):
+                    runs = [(profile + run, gain + more) for profile, gain in newest]
+                    newest = [candidate for candidate in runs if (full - candidate[0]) & guard == guard]
+                    if not newest:
+                        break
+                    candidates = candidates + newest
+                    if len(candidates) > MOST_CANDIDATES:
+                        raise Refusal(f"a round has more than {MOST_CANDIDATES} candidates")
+            labels = []
+            for profile, gain in candidates:
+                profile, code = profile >> bits, next(numbers)
+                if code == 0:
+                    labels.append((profile, gain))
+                elif code > len(labels):
+                    raise Refusal("a candidate has no label")
+                else:
+                    least, most = labels[-code]
+                    labels[-code] = cellwise_least(profile, least, guard, bits), max(gain, most)
+            now = t + 1
+    except StopIteration:
+        raise Refusal("the codes end too early") from None
+    if next(numbers, None) is not None:
+        raise Refusal("there are more codes than candidates")
+    return -((max(gain for _, gain in labels) - total) // denominator)
+
+
+def profitable_starts(
+    problem: Problem, denominator: int, prices: Prices, rewards: list[int], bits: int
+) -> dict[int, list[tuple[int, int, int]]]:
+    """For each round the types that gain by a start: gain, number of requests, memory profile of a run."""
+    if max(problem.output) > MOST_OUTPUT:
+        raise Refusal(f"outputs may have {MOST_OUTPUT} tokens at most")
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    left = MOST_PRICED_STARTS
+    for (s, o, a, count), reward in zip(problem.types, rewards, strict=True):
+        run = sum((s + j + 1) << bits * j for j in range(o))
+        # From `end` on the latency alone is no less than the reward.
+        end = a + max(0, -(-reward // denominator) - o)
+        left -= end - a
+        if left < 0:
+            raise Refusal(f"rewards may make {MOST_PRICED_STARTS} starts worth a look at most")
+        for p in range(a, end):
+            gain = reward - (p + o - a) * denominator - prices.memory(s, o, p)
+            if gain > 0:
+                found.setdefault(p, []).append((gain, count, run))
+    return found
+
+
+def cellwise_least(x: int, y: int, guard: int, bits: int) -> int:
+    """The lesser of each two cells."""
+    above = ((x | guard) - y) & guard
+    take_y = above - (above >> bits - 1)
+    return (y & take_y) | (x & ~take_y)
+
+
 def unzigzag(number: int) -> int:
     """0, 1, 2, 3, ... become 0, -1, 1, -2, ..."""
     return -(number + 1) // 2 if number & 1 else number // 2
@@ -924,6 +1010,7 @@ CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "prices": check_prices,
     "growth": check_growth,
     "flow": check_flow,
+    "packing": check_packing,
     "search": check_search,
 }
 
