@@ -16,7 +16,7 @@ from strategies import instances
 from kvopt import Instance, Status, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
-from kvopt.exact.search import Search
+from kvopt.exact.search import SMALL_LABELS, Search
 from kvopt.generate import generate
 from kvopt.monitor import Monitor
 from kvopt.verify import PROVED, verify
@@ -73,12 +73,29 @@ def test_every_cell_width(capacity: int) -> None:
     assert solve(large, "dp").total_latency == solve(large, "brute-force").total_latency
 
 
+@pytest.mark.parametrize(("types", "requests"), [(2, 14), (9, 9)])
+def test_threads_change_nothing(types: int, requests: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small layers go through another loop than large ones; both make the same labels and the same proof."""
+    instance = generate("types", types=types, requests=requests, seed=5)
+    passes = []
+    for most in (SMALL_LABELS, 0):
+        monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", most)
+        search = Search(instance, memory_prices(instance), Monitor(instance))
+        for beam in (None, 20):
+            passes.append(search.run(10**6, beam, record=True, budget=200_000))
+    for one, other in zip(passes[:2], passes[2:], strict=True):
+        assert (one.bound, one.complete, one.cut) == (other.bound, other.complete, other.cut)
+        for left, right in zip(one.layers, other.layers, strict=True):
+            for name in left._fields[1:]:
+                assert np.array_equal(getattr(left, name), getattr(right, name)), name
+
+
 def test_many_types_without_an_exact_key() -> None:
     """With more types than a 64-bit mixed radix can number, equal remaining sets are compared in full."""
     rows = [(p, o, 1, a) for p in range(3) for o in (1, 2) for a in range(12)]
     instance = Instance.from_rows(60, rows)
     search = Search(instance, memory_prices(instance), Monitor(instance))
-    assert not search.exact_key
+    assert not search.shapes.exact_key
     result = solve(instance, "dp")
     assert result.status == Status.OPTIMAL
     assert verify(result).optimal

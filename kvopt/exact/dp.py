@@ -75,7 +75,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     root_bound = search.ceiling(search.root_bound)
     if not proof.complete and proof.bound <= root_bound:
         # Labels that prove no more than the root would only burden the certificate.
-        proof = replace(proof, bound=root_bound, layers=0, proofs=[])
+        proof = replace(proof, bound=root_bound, layers=[])
         if price_bound == root_bound:
             search.relaxation = None
     relaxation = search.relaxation
@@ -86,7 +86,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         "classes": 0 if relaxation is None else len(relaxation.multipliers),
         "labels": proof.kept,
         "generated": proof.generated,
-        "layers": proof.layers,
+        "layers": len(proof.layers),
     }
     if not proof.complete:
         cheap = max(volume.bound(instance), growth.improved(instance, search.prices), key=lambda bound: bound.value)

@@ -10,34 +10,147 @@ of 32, so that the inner loops run over whole vector registers.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 #: Deadline of a label without one.
 NEVER = np.int64(2**62)
+#: How `advance` ended: nothing left to expand, its share of work done, a layer too large for it, or above `most`.
+FINISHED, PAUSED, LARGE, EXCEEDED = range(4)
 
 
-@njit(cache=True, nogil=True)
-def fits(cells, at, room, width):
-    """Whether a request with free-room profile `room` can start at cell `at`: no cell above its room."""
+class Shapes(NamedTuple):
+    """The types, as the kernels read them; rows of `demand` and `room` have `width` cells.
+
+    `demand[k, u]` are the tokens a request of type k holds u rounds after its start, `room[k, u]` what others may
+    hold then; `multiplier` weighs the remaining counts in a label's key, which identifies them when `exact_key`.
+    """
+
+    demand: np.ndarray
+    room: np.ndarray
+    prompt: np.ndarray
+    output: np.ndarray
+    arrival: np.ndarray
+    multiplier: np.ndarray
+    exact_key: bool
+    capacity: int
+
+
+class Priced(NamedTuple):
+    """Memory prices in units of ``1 / scale``, their sums before each round, cost and least later cost of starts."""
+
+    scale: int
+    price: np.ndarray
+    price_sum: np.ndarray
+    cost: np.ndarray
+    least_cost: np.ndarray
+
+
+class Relaxed(NamedTuple):
+    """The relaxed problem (`kvopt.exact.relaxation`); `to_go[j]` are the costs to go with j requests to start."""
+
+    present: bool
+    class_of: np.ndarray
+    reward: np.ndarray
+    to_go: np.ndarray
+    first: np.ndarray
+    busy: np.ndarray
+    target: np.ndarray
+    move: np.ndarray
+
+
+class Rules(NamedTuple):
+    """Rules of docs/dynamic_programme.md that a search uses: all of them, but for ablations.
+
+    `time_shift`: dominance after waiting, otherwise without. `gap`, `shift`: rules 2 and 3. Without rule 2 the
+    search takes backlogs only, and proofs cannot be recorded.
+    """
+
+    time_shift: bool = True
+    gap: bool = True
+    shift: bool = True
+
+
+class Labels(NamedTuple):
+    """The kept labels with the same number of started requests, as columns."""
+
+    window: np.ndarray
+    rem: np.ndarray
+    key: np.ndarray
+    time: np.ndarray
+    latency: np.ndarray
+    base: np.ndarray
+    bound: np.ndarray
+    deadline: np.ndarray
+    mark: np.ndarray
+    node: np.ndarray
+    lag: np.ndarray
+    gain: np.ndarray
+
+
+class Children(NamedTuple):
+    """Room for children of labels, as columns, in the order of generation."""
+
+    profile: np.ndarray
+    key: np.ndarray
+    time: np.ndarray
+    value: np.ndarray
+    latency: np.ndarray
+    base: np.ndarray
+    bound: np.ndarray
+    deadline: np.ndarray
+    mark: np.ndarray
+    parent: np.ndarray
+    kind: np.ndarray
+    start: np.ndarray
+    node: np.ndarray
+    lag: np.ndarray
+    gain: np.ndarray
+
+
+class Trace(NamedTuple):
+    """What `advance` did, layer after layer in flat columns.
+
+    `sizes[j]` counts the expanded labels, the children and the kept children of a layer. Of each expanded label:
+    the run behind its gap rule. Of each child: rank of its dominator among the kept, or -1, and the rounds that waits.
+    Of each kept child: its parent, type and start.
+    """
+
+    sizes: np.ndarray
+    gap_kind: np.ndarray
+    gap_start: np.ndarray
+    killer: np.ndarray
+    shift: np.ndarray
+    parent: np.ndarray
+    kind: np.ndarray
+    start: np.ndarray
+
+
+@njit(cache=True, nogil=True, inline="always")
+def fits(cells, at, room, k, width):
+    """Whether a request of type k can start at cell `at`: no cell above its room."""
     bad = False
     for j in range(width):
-        bad |= cells[at + j] > room[j]
+        bad |= cells[at + j] > room[k, j]
     return not bad
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def least_start(k, t, horizon, scale, least_cost, free, arrival):
     """Least priced cost of a start of type k from round t on; beyond the priced horizon its latency alone.
 
     `free[k]` is ``output - arrival``.
     """
     if t < horizon:
-        return least_cost[t, k]
-    return scale * (max(t, arrival[k]) + free[k])
+        least = least_cost[t, k]
+    else:
+        least = scale * (max(t, arrival[k]) + free[k])
+    return least
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def all_ahead(rem, i, present, there, t, horizon, scale, least_cost, free, arrival):
     """Sum over the remaining requests of label i of their least priced cost from round t on."""
     total = np.int64(0)
@@ -47,8 +160,8 @@ def all_ahead(rem, i, present, there, t, horizon, scale, least_cost, free, arriv
     return total
 
 
-@njit(cache=True, nogil=True)
-def easiest(rem, i, without, output, arrival, chosen):
+@njit(cache=True, nogil=True, inline="always")
+def easiest(rem, i, without, output, arrival, chosen, row):
     """The remaining types that no other remaining type makes superfluous in questions of "does any fit?".
 
     Of label i's types, less one request of type `without` (none for -1): those for which no other has at most
@@ -60,18 +173,18 @@ def easiest(rem, i, without, output, arrival, chosen):
             continue
         needed = True
         for j in range(size):
-            other = chosen[j]
+            other = chosen[row, j]
             if output[other] <= output[k] and arrival[other] <= arrival[k]:
                 needed = False
                 break
         if needed:
-            chosen[size] = k
+            chosen[row, size] = k
             size += 1
     return size
 
 
-@njit(cache=True, nogil=True)
-def last_wait(cells, chosen, size, t, width, room, output, arrival):
+@njit(cache=True, nogil=True, inline="always")
+def last_wait(cells, chosen, row, size, t, width, room, output, arrival):
     """Largest w for which the next start may come in round t + w under the gap rule (may be negative).
 
     If a remaining request fits as a whole into rounds that lie before the next start, moving it there
@@ -83,115 +196,49 @@ def last_wait(cells, chosen, size, t, width, room, output, arrival):
     kind = np.int64(0)
     at = np.int64(0)
     for j in range(size):
-        k = chosen[j]
+        k = chosen[row, j]
         first = max(1 - output[k], arrival[k] - t)
         for x in range(first, min(width + 1, best - output[k] + 1)):
-            if fits(cells, width + x, room[k], width):
+            if fits(cells, width + x, room, k, width):
                 best, kind, at = x + output[k] - 1, np.int64(k), np.int64(x)
                 break
     return best, kind, at
 
 
 @njit(cache=True, nogil=True)
-def gap_runs(window, rem, time, room, output, arrival, kind, at):
-    """The run behind the gap rule of each label (see `last_wait`), for its proof."""
-    width = room.shape[1]
-    cells = np.zeros(4 * width, dtype=window.dtype)
-    chosen = np.empty(rem.shape[1], dtype=np.int64)
-    for i in range(time.shape[0]):
-        for u in range(2 * width):
-            cells[u] = window[i, u]
-        size = easiest(rem, i, -1, output, arrival, chosen)
-        _, kind[i], at[i] = last_wait(cells, chosen, size, time[i], width, room, output, arrival)
-
-
-@njit(cache=True, nogil=True)
-def expand(
-    halt,
-    lo,
-    hi,
-    window,
-    rem,
-    key,
-    time,
-    latency,
-    base,
-    deadline,
-    mark,
-    left,
-    demand,
-    room,
-    prompt,
-    output,
-    arrival,
-    multiplier,
-    capacity,
-    scale,
-    horizon,
-    price,
-    price_sum,
-    cost,
-    least_cost,
-    limit,
-    relaxed,
-    class_of,
-    reward,
-    to_go,
-    arc_first,
-    arc_busy,
-    arc_target,
-    arc_move,
-    node,
-    lag,
-    gain,
-    gap_rule,
-    shift_rule,
-    out_profile,
-    out_key,
-    out_time,
-    out_value,
-    out_latency,
-    out_base,
-    out_bound,
-    out_deadline,
-    out_mark,
-    out_parent,
-    out_type,
-    out_start,
-    out_node,
-    out_lag,
-    out_gain,
-):
+def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, out, gap_kind, gap_start):
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
     A child is a next start (type, round); rounds ascend, then types. Children that break the order among equal
     shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests that the
-    children leave to start; `to_go` holds the relaxed costs to go with that many (`kvopt.exact.relaxation`) when
-    `relaxed` is true, and then each label carries the node of its relaxed profile, by how many rounds the label is
-    later than it, and the summed reward of its remaining requests.
+    children leave to start. With a relaxation each label carries the node of its relaxed profile, by how many
+    rounds the label is later than it, and the summed reward of its remaining requests. `gap_kind` and `gap_start`
+    get the run behind the gap rule of each label.
 
     Returns
     -------
     next label to expand, number of children written
     """
+    demand, room, prompt, output, arrival = shapes.demand, shapes.room, shapes.prompt, shapes.output, shapes.arrival
+    multiplier, capacity = shapes.multiplier, shapes.capacity
+    scale, price, price_sum, cost = priced.scale, priced.price, priced.price_sum, priced.cost
+    window, rem, key, time, mark = labels.window, labels.rem, labels.key, labels.time, labels.mark
+    least_cost = priced.least_cost
+    horizon = price.shape[0]
     width = demand.shape[1]
     kinds = demand.shape[0]
-    room_for = out_key.shape[0]
+    room_for = out.key.shape[0]
     free = output - arrival
     cells = np.zeros(4 * width, dtype=window.dtype)
     child = np.zeros(4 * width, dtype=window.dtype)
     made = 0
     classes = np.int64(0)
-    if relaxed:
-        classes = class_of.max() + 1
+    if relaxed.present:
+        classes = relaxed.class_of.max() + 1
     offset = price_sum[horizon] * capacity
-    follows = np.zeros(kinds, dtype=np.bool_)
-    for k in range(1, kinds):
-        follows[k] = prompt[k - 1] == prompt[k] and output[k - 1] == output[k]
     present = np.empty(kinds, dtype=np.int64)
-    chosen = np.empty(kinds, dtype=np.int64)
-    # Easiest types after a start of each type, found when first needed (size -1 until then).
-    chosen_after = np.empty((kinds, kinds), dtype=np.int64)
+    # Easiest types after a start of each type, found when first needed (size -1 until then); in the last row, before.
+    chosen = np.empty((kinds + 1, kinds), dtype=np.int64)
     size_after = np.empty(kinds, dtype=np.int64)
     # Least priced cost of all remaining requests from round t + x on, found when first needed.
     ahead = np.empty(4 * width, dtype=np.int64)
@@ -208,12 +255,12 @@ def expand(
                 present[there] = k
                 there += 1
         ahead[:] = -1
-        size = easiest(rem, i, -1, output, arrival, chosen)
+        size = easiest(rem, i, -1, output, arrival, chosen, kinds)
         longest = np.int64(width)
-        if gap_rule:
-            longest, _, _ = last_wait(cells, chosen, size, t, width, room, output, arrival)
-        due = deadline[i]
-        idle = base[i]
+        if rules.gap:
+            longest, gap_kind[i], gap_start[i] = last_wait(cells, chosen, kinds, size, t, width, room, output, arrival)
+        due = labels.deadline[i]
+        idle = labels.base[i]
         for w in range(longest + 1):
             r = t + w
             if w > 0:
@@ -240,10 +287,10 @@ def expand(
                 ):
                     # First come, first served among requests of one shape: types are sorted by arrival last.
                     continue
-                if not fits(cells, width + w, room[k], width):
+                if not fits(cells, width + w, room, k, width):
                     continue
                 child_due = due
-                if shift_rule and r > arrival[k] and np.int64(cells[width + w - 1]) + prompt[k] + 1 <= capacity:
+                if rules.shift and r > arrival[k] and np.int64(cells[width + w - 1]) + prompt[k] + 1 <= capacity:
                     # It could run one round earlier unless a round of its run (not the last) gets full.
                     child_due = min(due, r + output[k] - 2)
                     if child_due < r:
@@ -252,39 +299,40 @@ def expand(
                     child_base = idle + cost[r, k]
                 else:
                     child_base = idle + scale * (r + free[k])
-                child_latency = latency[i] + r + free[k]
+                child_latency = labels.latency[i] + r + free[k]
                 if left == 0:
                     if scale * child_latency + offset > limit:
                         continue
                     for u in range(width):
-                        out_profile[made, u] = 0
-                    out_key[made] = key[i] - multiplier[k]
-                    out_time[made] = r
-                    out_value[made] = child_latency
-                    out_latency[made] = child_latency
-                    out_base[made] = child_base
-                    out_bound[made] = scale * child_latency + offset
-                    out_deadline[made] = child_due
-                    out_mark[made] = 0
-                    out_parent[made] = i
-                    out_type[made] = k
-                    out_start[made] = r
-                    out_node[made] = 0
-                    out_lag[made] = 0
-                    out_gain[made] = 0
+                        out.profile[made, u] = 0
+                    out.key[made] = key[i] - multiplier[k]
+                    out.time[made] = r
+                    out.value[made] = child_latency
+                    out.latency[made] = child_latency
+                    out.base[made] = child_base
+                    out.bound[made] = scale * child_latency + offset
+                    out.deadline[made] = child_due
+                    out.mark[made] = 0
+                    out.parent[made] = i
+                    out.kind[made] = k
+                    out.start[made] = r
+                    out.node[made] = 0
+                    out.lag[made] = 0
+                    out.gain[made] = 0
                     made += 1
                     continue
                 child_node = np.int32(0)
                 child_gain = np.int64(0)
                 relaxed_bound = np.int64(0)
                 relaxed_time = r
-                if relaxed:
-                    wait = min(lag[i] + w, np.int64(arc_busy[node[i]]))
-                    arc = arc_first[node[i]] + wait * classes + class_of[k]
-                    child_node = arc_target[arc]
-                    relaxed_time = r + arc_move[arc]
-                    child_gain = gain[i] - reward[k]
-                    relaxed_bound = scale * (child_latency + left * relaxed_time) + to_go[child_node]
+                if relaxed.present:
+                    node = labels.node[i]
+                    wait = min(labels.lag[i] + w, np.int64(relaxed.busy[node]))
+                    arc = relaxed.first[node] + wait * classes + relaxed.class_of[k]
+                    child_node = relaxed.target[arc]
+                    relaxed_time = r + relaxed.move[arc]
+                    child_gain = labels.gain[i] - relaxed.reward[k]
+                    relaxed_bound = scale * (child_latency + left * relaxed_time) + relaxed.to_go[left, child_node]
                     relaxed_bound += child_gain + offset
                     if relaxed_bound > limit:
                         continue
@@ -292,8 +340,7 @@ def expand(
                 if child_base + ahead[w] - own > limit:
                     continue
                 if size_after[k] < 0:
-                    size_after[k] = easiest(rem, i, k, output, arrival, chosen_after[k])
-                easy = chosen_after[k]
+                    size_after[k] = easiest(rem, i, k, output, arrival, chosen, k)
                 for u in range(2 * width):
                     child[u] = cells[w + u]
                 for u in range(width):
@@ -306,9 +353,9 @@ def expand(
                     startable = False
                     waiting = False
                     for j in range(size_after[k]):
-                        if arrival[easy[j]] <= now:
+                        if arrival[chosen[k, j]] <= now:
                             waiting = True
-                            if fits(child, width + move, room[easy[j]], width):
+                            if fits(child, width + move, room, chosen[k, j], width):
                                 startable = True
                                 break
                     if startable and move == 0:
@@ -317,7 +364,7 @@ def expand(
                         for after in range(place, there):
                             k2 = present[after]
                             left_of = np.int64(rem[i, k2]) - (k2 == k)
-                            if left_of > 0 and arrival[k2] <= now and fits(child, width, room[k2], width):
+                            if left_of > 0 and arrival[k2] <= now and fits(child, width, room, k2, width):
                                 startable = True
                                 break
                     if startable:
@@ -333,9 +380,9 @@ def expand(
                     if now < horizon:
                         child_base += price[now] * (capacity - np.int64(used))
                     # Gap rule for runs that end in the round just passed.
-                    for j in range(size_after[k] if gap_rule else 0):
-                        x = move - output[easy[j]] + 1
-                        if r + x >= arrival[easy[j]] and fits(child, width + x, room[easy[j]], width):
+                    for j in range(size_after[k] if rules.gap else 0):
+                        x = move - output[chosen[k, j]] + 1
+                        if r + x >= arrival[chosen[k, j]] and fits(child, width + x, room, chosen[k, j], width):
                             dropped = True
                             break
                     if dropped:
@@ -348,17 +395,17 @@ def expand(
                     # The worker is empty and nothing has arrived: go on to the next arrival.
                     following = NEVER
                     for j in range(size_after[k]):
-                        following = min(following, arrival[easy[j]])
+                        following = min(following, arrival[chosen[k, j]])
                     if following > now:
                         if child_due < following:
                             continue
                         child_base += capacity * (price_sum[min(following, horizon)] - price_sum[min(now, horizon)])
                         now = following
                     for u in range(width):
-                        out_profile[made, u] = 0
+                        out.profile[made, u] = 0
                 else:
                     for u in range(width):
-                        out_profile[made, u] = child[width + move + u]
+                        out.profile[made, u] = child[width + move + u]
                 x = now - t
                 if x >= 4 * width:
                     bound = all_ahead(rem, i, present, there, now, horizon, scale, least_cost, free, arrival)
@@ -370,49 +417,53 @@ def expand(
                 if bound > limit:
                     continue
                 bound = max(bound, relaxed_bound)
-                out_key[made] = key[i] - multiplier[k]
-                out_time[made] = now
-                out_value[made] = child_latency + left * now
-                out_latency[made] = child_latency
-                out_base[made] = child_base
-                out_bound[made] = bound
-                out_deadline[made] = child_due
-                out_mark[made] = k if now == r else 0
-                out_parent[made] = i
-                out_type[made] = k
-                out_start[made] = r
-                out_node[made] = child_node
-                out_lag[made] = now - relaxed_time
-                out_gain[made] = child_gain
+                out.key[made] = key[i] - multiplier[k]
+                out.time[made] = now
+                out.value[made] = child_latency + left * now
+                out.latency[made] = child_latency
+                out.base[made] = child_base
+                out.bound[made] = bound
+                out.deadline[made] = child_due
+                out.mark[made] = k if now == r else 0
+                out.parent[made] = i
+                out.kind[made] = k
+                out.start[made] = r
+                out.node[made] = child_node
+                out.lag[made] = now - relaxed_time
+                out.gain[made] = child_gain
                 made += 1
     return hi, made
 
 
-@njit(cache=True, nogil=True)
-def same_remaining(a, b, parent, kind, rem):
+@njit(cache=True, nogil=True, inline="always")
+def same_remaining(a, b, children, rem):
     """Whether children a and b leave the same requests."""
+    parent_a, kind_a, parent_b, kind_b = children.parent[a], children.kind[a], children.parent[b], children.kind[b]
     for k in range(rem.shape[1]):
-        if rem[parent[a], k] - (k == kind[a]) != rem[parent[b], k] - (k == kind[b]):
+        if rem[parent_a, k] - (k == kind_a) != rem[parent_b, k] - (k == kind_b):
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def group(key, exact, parent, kind, rem):
-    """Bucket number of each child (equal remaining requests), the number of buckets, and one child of each.
+def buckets_of(children, made, rem, shapes):
+    """The first `made` children by the requests they leave.
 
-    `key` is a linear hash of the remaining counts; unless it is exact, counts themselves are compared.
+    Returns
+    -------
+    children sorted by bucket (stable), where each bucket begins (one more than buckets), and for each bucket the
+    last arrival among the remaining requests
     """
-    n = key.shape[0]
     size = 1
-    while size < 2 * n + 2:
+    while size < 2 * made + 2:
         size *= 2
     slot = np.full(size, -1, dtype=np.int32)
-    bucket = np.empty(n, dtype=np.int32)
-    first = np.empty(n, dtype=np.int32)
+    bucket = np.empty(made, dtype=np.int32)
+    first = np.empty(made, dtype=np.int32)
     found = 0
-    for i in range(n):
-        h = (np.uint64(key[i]) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
+    for i in range(made):
+        key = children.key[i]
+        h = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
         at = np.int64(h & np.uint64(size - 1))
         while True:
             b = slot[at]
@@ -423,38 +474,39 @@ def group(key, exact, parent, kind, rem):
                 found += 1
                 break
             j = first[b]
-            if key[j] == key[i] and (exact or same_remaining(i, j, parent, kind, rem)):
+            # The key is a linear hash of the remaining counts; unless it is exact, counts themselves are compared.
+            if children.key[j] == key and (shapes.exact_key or same_remaining(i, j, children, rem)):
                 bucket[i] = b
                 break
             at = (at + 1) & (size - 1)
-    return bucket, found, first[:found].copy()
-
-
-@njit(cache=True, nogil=True)
-def by_bucket(bucket, buckets):
-    """Children sorted by bucket (stable) and where each bucket begins."""
-    begin = np.zeros(buckets + 1, dtype=np.int64)
-    for b in bucket:
-        begin[b + 1] += 1
-    for b in range(buckets):
+    begin = np.zeros(found + 1, dtype=np.int64)
+    for i in range(made):
+        begin[bucket[i] + 1] += 1
+    for b in range(found):
         begin[b + 1] += begin[b]
     fill = begin[:-1].copy()
-    order = np.empty(bucket.shape[0], dtype=np.int32)
-    for i in range(bucket.shape[0]):
+    order = np.empty(made, dtype=np.int32)
+    for i in range(made):
         order[fill[bucket[i]]] = i
         fill[bucket[i]] += 1
-    return order, begin
+    latest = np.zeros(found, dtype=np.int64)
+    for b in range(found):
+        parent, kind = children.parent[first[b]], children.kind[first[b]]
+        for k in range(rem.shape[1]):
+            if rem[parent, k] - (k == kind) > 0:
+                latest[b] = max(latest[b], shapes.arrival[k])
+    return order, begin, latest
 
 
-@njit(cache=True, nogil=True)
-def pack(cells, bits, words, out):
+@njit(cache=True, nogil=True, inline="always")
+def pack(cells, i, bits, words, out):
     """Write memory cells into `words` words of 64 bits, `bits` bits a cell; returns the number of busy cells."""
     per_word = 64 // bits
     busy = 0
     for j in range(words):
         word = np.uint64(0)
         for u in range(per_word):
-            cell = cells[j * per_word + u]
+            cell = cells[i, j * per_word + u]
             if cell > 0:
                 busy = j * per_word + u + 1
                 word |= np.uint64(cell) << np.uint64(u * bits)
@@ -462,36 +514,37 @@ def pack(cells, bits, words, out):
     return busy
 
 
-@njit(cache=True, nogil=True)
-def within(better, busy, d, worse, bits, guard):
-    """Whether profile `better`, read from cell d on, is nowhere above `worse` (both packed).
+@njit(cache=True, nogil=True, inline="always")
+def within(rows, a, busy, d, worse, log_bits, guard):
+    """Whether profile `rows[a]`, read from cell d on, is nowhere above `worse` (both packed).
 
     The top bit of each cell of a word is free; set in `worse`, it survives the subtraction exactly where
     the cell does not go below zero.
     """
-    per_word = 64 // bits
-    skip = d // per_word
-    low = np.uint64((d % per_word) * bits)
-    for j in range((busy - d + per_word - 1) // per_word):
-        word = better[skip + j] >> low
+    skip = (d << log_bits) >> np.int64(6)
+    low = np.uint64((d << log_bits) & np.int64(63))
+    for j in range((((busy - d) << log_bits) + np.int64(63)) >> np.int64(6)):
+        word = rows[a, skip + j] >> low
         if low > 0:
-            word |= better[skip + j + 1] << (np.uint64(64) - low)
+            word |= rows[a, skip + j + 1] << (np.uint64(64) - low)
         if ((worse[j] | guard) - word) & guard != guard:
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def dominate(
-    halt, lo, hi, order, begin, profile, value, time, mark, left, last_arrival, bits, longest_shift, killer, shift
-):
+def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, shift):
     """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
 
     Child A removes child B of the same bucket if, after A has waited d >= 0 rounds, it has cost no more than
     B, uses no more memory in any round, and can make every start B can (arrivals, order within the round);
-    only d up to `longest_shift` are tried. Inside a bucket, children are taken in ascending (value, area,
-    mark), so that none removes an earlier one.
+    d is 0 without the time shift. Inside a bucket, children are taken in ascending (value, area, mark), so that
+    none removes an earlier one.
     """
+    profile, value, time, mark = children.profile, children.value, children.time, children.mark
+    longest_shift = NEVER if rules.time_shift else np.int64(0)
+    bits = 8 * profile.itemsize
+    log_bits = np.int64(3) if bits == 8 else np.int64(4) if bits == 16 else np.int64(5)
     width = profile.shape[1]
     words = width * bits // 64
     guard = np.uint64(0)
@@ -526,11 +579,11 @@ def dominate(
         # Kept labels in the order in which they are tried: the last successful one first.
         trial = np.arange(size)
         alive = 0
-        due = last_arrival[b]
+        due = latest[b]
         for c in sorted_members:
             if halt[0]:
                 return
-            busy = pack(profile[c], bits, words, candidate)
+            busy = pack(profile, c, bits, words, candidate)
             t_c = time[c]
             needed = min(t_c, due)
             area = np.int64(0)
@@ -540,23 +593,27 @@ def dominate(
             for place in range(alive):
                 a = trial[place]
                 i = kept[a]
-                most = (value[c] - value[i]) // left
-                first = max(needed - time[i], np.int64(ends[a] - busy), np.int64(0))
-                last = min(most, max(np.int64(ends[a]), first), longest_shift)
-                while first <= last and first < ends[a] and rest[a, first] > area:
+                end = np.int64(ends[a])
+                first = max(needed - time[i], end - busy, np.int64(0))
+                slack = value[c] - value[i]
+                if first * left > slack or first > longest_shift:
+                    continue
+                while first < end and rest[a, first] > area:
                     first += 1
+                if first * left > slack:
+                    continue
+                last = min(slack // left, max(end, first), longest_shift)
                 for d in range(first, last + 1):
                     if d == 0 and mark[i] > mark[c]:
                         continue
-                    if within(rows[a], ends[a], d, candidate, bits, guard):
+                    if within(rows, a, end, d, candidate, log_bits, guard):
                         killer[c] = i
                         shift[c] = d
                         beaten = True
                         break
                 if beaten:
-                    for q in range(place, 0, -1):
-                        trial[q] = trial[q - 1]
-                    trial[0] = a
+                    trial[place] = trial[place // 2]
+                    trial[place // 2] = a
                     break
             if not beaten:
                 kept[alive] = c
@@ -570,192 +627,155 @@ def dominate(
 
 
 @njit(cache=True, nogil=True)
-def latest_arrivals(first, parent, kind, rem, arrival):
-    """For each bucket, the last arrival among its remaining requests."""
-    latest = np.zeros(first.shape[0], dtype=np.int64)
-    for b in range(first.shape[0]):
-        i = first[b]
-        for k in range(rem.shape[1]):
-            if rem[parent[i], k] - (k == kind[i]) > 0:
-                latest[b] = max(latest[b], arrival[k])
-    return latest
+def cheapest(children, made, killer):
+    """Mark all complete children but one of least latency as dominated by it."""
+    best = 0
+    for c in range(1, made):
+        if children.latency[c] < children.latency[best]:
+            best = c
+    for c in range(made):
+        killer[c] = best
+    if made > 0:
+        killer[best] = -1
 
 
 @njit(cache=True, nogil=True)
-def child_windows(kept, parent, kind, start, time, parent_window, parent_time, demand, out):
-    """Windows of the kept children: the parent's, with the new start, moved to the child's round."""
-    width = demand.shape[1]
-    cells = np.zeros(8 * width, dtype=out.dtype)
+def survivors_of(children, killer, beam):
+    """Children that none dominates; of more than `beam` (none for -1) the ones with the least bounds."""
+    kept = np.flatnonzero(killer < 0)
+    if beam < 0 or kept.shape[0] <= beam:
+        return kept
+    return np.sort(kept[np.argsort(children.bound[kept], kind="mergesort")[:beam]])
+
+
+@njit(cache=True, nogil=True)
+def ranks(kept, killer):
+    """Dominators by their rank among the kept children; -1 for none, or for one that a beam dropped."""
+    rank = np.full(killer.shape[0], -1, dtype=np.int32)
     for j in range(kept.shape[0]):
+        rank[kept[j]] = j
+    out = np.empty(killer.shape[0], dtype=np.int32)
+    for c in range(killer.shape[0]):
+        out[c] = -1 if killer[c] < 0 else rank[killer[c]]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def next_labels(labels, children, kept, shapes):
+    """The kept children as labels: their parents' windows with the new start, moved to their round."""
+    size, width, kinds = kept.shape[0], shapes.demand.shape[1], labels.rem.shape[1]
+    window = np.empty((size, 2 * width), dtype=labels.window.dtype)
+    rem = np.empty((size, kinds), dtype=labels.rem.dtype)
+    cells = np.zeros(8 * width, dtype=labels.window.dtype)
+    for j in range(size):
         i = kept[j]
-        p = parent[i]
+        p, kind = children.parent[i], children.kind[i]
         for u in range(2 * width):
-            cells[u] = parent_window[p, u]
+            cells[u] = labels.window[p, u]
         for u in range(2 * width, 8 * width):
             cells[u] = 0
-        at = width + start[i] - parent_time[p]
+        at = width + children.start[i] - labels.time[p]
         for u in range(width):
-            cells[at + u] += demand[kind[i], u]
-        move = min(time[i] - parent_time[p], np.int64(6 * width))
+            cells[at + u] += shapes.demand[kind, u]
+        move = min(children.time[i] - labels.time[p], np.int64(6 * width))
         for u in range(2 * width):
-            out[j, u] = cells[move + u]
+            window[j, u] = cells[move + u]
+        for k in range(kinds):
+            rem[j, k] = labels.rem[p, k]
+        rem[j, kind] -= 1
+    return Labels(
+        window,
+        rem,
+        children.key[kept],
+        children.time[kept],
+        children.latency[kept],
+        children.base[kept],
+        children.bound[kept],
+        children.deadline[kept],
+        children.mark[kept],
+        children.node[kept],
+        children.lag[kept],
+        children.gain[kept],
+    )
 
 
 @njit(cache=True, nogil=True)
-def closure(halt, prompt, output, capacity, max_arcs):
-    """All memory profiles reachable by starts of any classes, and their arcs (see `ProfileGraph`)."""
-    kinds = prompt.shape[0]
-    width = np.int64(output.max())
-    capacity_nodes = 1024
-    profile = np.zeros((capacity_nodes, width), dtype=np.int16)
-    busy = np.zeros(capacity_nodes, dtype=np.int32)
-    first = np.zeros(capacity_nodes, dtype=np.int64)
-    size = 4096
-    slot = np.full(size, -1, dtype=np.int32)
-    target = np.empty(1 << 16, dtype=np.int32)
-    move = np.empty(1 << 16, dtype=np.int16)
-    cells = np.zeros(3 * width, dtype=np.int64)
-    child = np.zeros(3 * width, dtype=np.int64)
-    row = np.zeros(width, dtype=np.int16)
-    slot[hash_cells(row) & np.uint64(size - 1)] = 0
-    nodes, arcs, at = 1, 0, 0
-    complete = True
-    while at < nodes:
-        for u in range(width):
-            cells[u] = profile[at, u]
-        first[at] = arcs
-        needed = (busy[at] + 1) * kinds
-        if arcs + needed > max_arcs or halt[0]:
-            complete = False
+def appended(column, filled, new):
+    """The column with `new` written from place `filled` on; a longer copy where it does not fit."""
+    needed = filled + new.shape[0]
+    if needed > column.shape[0]:
+        longer = np.empty(2 * needed, dtype=column.dtype)
+        longer[:filled] = column[:filled]
+        column = longer
+    column[filled:needed] = new
+    return column
+
+
+@njit(cache=True, nogil=True)
+def advance(halt, labels, shapes, priced, relaxed, rules, limit, beam, record, most, most_labels, share, out):
+    """Layer after layer without a return to the interpreter, as long as layers are small.
+
+    Ends before a layer of more than `most_labels` labels, or whose children do not fit into `out` (LARGE), before
+    the children are more than `most` (EXCEEDED), after a layer with which they are more than `share` (PAUSED), or
+    when nothing is left to expand (FINISHED).
+
+    Returns
+    -------
+    how it ended, the labels not yet expanded, whether the beam dropped any, and a `Trace` (dominators and gap
+    runs only if `record`)
+    """
+    left = np.int64(labels.rem[0].sum())
+    sizes = np.zeros((left, 3), dtype=np.int64)
+    gap_kind, gap_start = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    killer, shift = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
+    parent, kind = np.empty(256, dtype=np.int32), np.empty(256, dtype=np.int32)
+    start = np.empty(256, dtype=np.int64)
+    gaps = children = kept_labels = np.int64(0)
+    layers = 0
+    cut = False
+    state = FINISHED
+    while left > 0:
+        size = labels.key.shape[0]
+        if size > most_labels:
+            state = LARGE
             break
-        while arcs + needed > target.shape[0]:
-            target = np.concatenate((target, np.empty_like(target)))
-            move = np.concatenate((move, np.empty_like(move)))
-        for w in range(busy[at] + 1):
-            for k in range(kinds):
-                arc = arcs
-                arcs += 1
-                target[arc] = -1
-                move[arc] = 0
-                if not room_for(cells, w, prompt[k], output[k], capacity):
-                    continue
-                for u in range(2 * width):
-                    child[u] = cells[w + u]
-                for j in range(output[k]):
-                    child[j] += prompt[k] + j + 1
-                moved = 0
-                startable = False
-                while not startable:
-                    for k2 in range(kinds):
-                        if room_for(child, moved, prompt[k2], output[k2], capacity):
-                            startable = True
-                            break
-                    if not startable:
-                        moved += 1
-                length = 0
-                for u in range(width):
-                    row[u] = child[moved + u]
-                    if row[u] > 0:
-                        length = u + 1
-                h = hash_cells(row) & np.uint64(size - 1)
-                while True:
-                    node = slot[h]
-                    if node < 0:
-                        if nodes == profile.shape[0]:
-                            profile = np.concatenate((profile, np.zeros_like(profile)))
-                            busy = np.concatenate((busy, np.zeros_like(busy)))
-                            first = np.concatenate((first, np.zeros_like(first)))
-                        node = nodes
-                        nodes += 1
-                        profile[node] = row
-                        busy[node] = length
-                        slot[h] = node
-                        if 2 * nodes > size:
-                            size *= 4
-                            slot = np.full(size, -1, dtype=np.int32)
-                            for c in range(nodes):
-                                g = hash_cells(profile[c]) & np.uint64(size - 1)
-                                while slot[g] >= 0:
-                                    g = (g + np.uint64(1)) & np.uint64(size - 1)
-                                slot[g] = c
-                        break
-                    same = True
-                    for u in range(width):
-                        if profile[node, u] != row[u]:
-                            same = False
-                            break
-                    if same:
-                        break
-                    h = (h + np.uint64(1)) & np.uint64(size - 1)
-                target[arc] = node
-                move[arc] = moved
-        at += 1
-    return busy[:nodes].copy(), first[:nodes].copy(), target[:arcs].copy(), move[:arcs].copy(), complete
-
-
-@njit(cache=True, nogil=True)
-def hash_cells(row):
-    """A 64-bit hash of a profile."""
-    h = np.uint64(1469598103934665603)
-    for cell in row:
-        h = (h ^ np.uint64(cell)) * np.uint64(1099511628211)
-    return h ^ (h >> np.uint64(29))
-
-
-@njit(cache=True, nogil=True)
-def room_for(cells, at, prompt, output, capacity):
-    """Whether a request fits from cell `at` on."""
-    for j in range(output):
-        if cells[at + j] + prompt + j + 1 > capacity:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def sweep(cost, j, lo, hi, scale, start_cost, first, busy, target, move):
-    """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
-    kinds = start_cost.shape[0]
-    # From the empty worker j starts cost no more than from any other: once waiting makes up for that, stop.
-    floor = np.int64(2**62)
-    for k in range(kinds):
-        floor = min(floor, start_cost[k] + scale * move[k] * (j - 1) + cost[j - 1, target[k]])
-    for c in range(lo, hi):
-        best = np.int64(2**62)
-        arc = first[c]
-        for w in range(busy[c] + 1):
-            wait = scale * w * j
-            if wait + floor >= best:
-                break
-            for k in range(kinds):
-                node = target[arc]
-                if node >= 0:
-                    value = wait + start_cost[k] + scale * move[arc] * (j - 1) + cost[j - 1, node]
-                    best = min(best, value)
-                arc += 1
-        cost[j, c] = best
-
-
-@njit(cache=True, nogil=True)
-def path(cost, scale, start_cost, first, busy, target, move, kinds):
-    """Class and start round of each run on an optimal path of the relaxed problem, in order."""
-    n = cost.shape[0] - 1
-    kind, start = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    c = t = following = lag = 0
-    for j in range(n, 0, -1):
-        arc = first[c]
-        found = False
-        for w in range(busy[c] + 1):
-            for k in range(kinds):
-                node = target[arc]
-                if node >= 0 and not found:
-                    value = scale * (w * j + move[arc] * (j - 1)) + start_cost[k] + cost[j - 1, node]
-                    if value == cost[j, c]:
-                        kind[n - j], start[n - j] = k, t + w
-                        following, lag = node, w + move[arc]
-                        found = True
-                arc += 1
-            if found:
-                break
-        c = following
-        t += lag
-    return kind, start
+        if children > share:
+            state = PAUSED
+            break
+        layer_kind, layer_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        to, made = expand(
+            halt, 0, size, labels, left - 1, shapes, priced, relaxed, rules, limit, out, layer_kind, layer_start
+        )
+        if to < size:
+            state = LARGE
+            break
+        if children + made > most:
+            state = EXCEEDED
+            break
+        left -= 1
+        layer_killer, layer_shift = np.full(made, -1, dtype=np.int32), np.zeros(made, dtype=np.int64)
+        if left == 0:
+            cheapest(out, made, layer_killer)
+        elif made > 1:
+            order, begin, latest = buckets_of(out, made, labels.rem, shapes)
+            dominate(halt, 0, latest.shape[0], order, begin, latest, out, left, rules, layer_killer, layer_shift)
+        kept = survivors_of(out, layer_killer, beam)
+        cut = cut or kept.shape[0] < (layer_killer < 0).sum()
+        if record:
+            gap_kind = appended(gap_kind, gaps, layer_kind)
+            gap_start = appended(gap_start, gaps, layer_start)
+            killer = appended(killer, children, ranks(kept, layer_killer))
+            shift = appended(shift, children, layer_shift)
+        parent = appended(parent, kept_labels, out.parent[kept])
+        kind = appended(kind, kept_labels, out.kind[kept])
+        start = appended(start, kept_labels, out.start[kept])
+        sizes[layers, 0], sizes[layers, 1], sizes[layers, 2] = size, made, kept.shape[0]
+        layers += 1
+        gaps += size
+        children += made
+        kept_labels += kept.shape[0]
+        labels = next_labels(labels, out, kept, shapes)
+        if kept.shape[0] == 0:
+            break
+    trace = Trace(sizes[:layers].copy(), gap_kind, gap_start, killer, shift, parent, kind, start)
+    return state, labels, cut, trace

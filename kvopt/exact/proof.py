@@ -10,17 +10,20 @@ import base64
 import zlib
 
 import numpy as np
+from numba import njit
 
-from kvopt.exact.search import LayerProof, Pass, Search
+from kvopt.exact.search import Pass, Search
 from kvopt.model import Certificate
 
 
 def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
     """Certificate of a recorded pass without a cut, for the bound ``done.bound``."""
     prices, relaxation, n = search.prices, search.relaxation, search.instance.n
-    # Complete schedules are compared by value: the last layer needs no codes for its children.
-    values = [layer_codes(proof, last=depth == n - 1) for depth, proof in enumerate(done.proofs)]
-    stream = varints(np.concatenate(values)) if values else b""
+    stream = b"".join(
+        # Complete schedules are compared by value: the last layer needs no codes for its children.
+        layer_codes(layer.gap_kind, layer.gap_start, layer.killer, layer.shift, depth == n - 1).tobytes()
+        for depth, layer in enumerate(done.layers)
+    )
     return Certificate(
         "search",
         {
@@ -30,43 +33,49 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "relaxation": None
             if relaxation is None
             else {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()},
-            "layers": done.layers,
+            "layers": len(done.layers),
             "codes": base64.b64encode(zlib.compress(stream, 6)).decode(),
         },
     )
 
 
-def layer_codes(proof: LayerProof, last: bool) -> np.ndarray:
-    """The layer's numbers: the gap run of each label, then for each child 0 (kept) or dominator and shift."""
-    gaps = np.column_stack((proof.gap_kind, zigzag(proof.gap_start))).reshape(-1)
+@njit(cache=True, nogil=True)
+def layer_codes(gap_kind, gap_start, killer, shift, last):
+    """The layer's numbers as varints: the gap run of each label, then for each child 0 (kept) or dominator and shift.
+
+    A varint has the number's bits in groups of seven, the low ones first, the high bit set on all but the last.
+    """
+    codes = np.empty(20 * (gap_kind.shape[0] + killer.shape[0]), dtype=np.uint8)
+    at = 0
+    for i in range(gap_kind.shape[0]):
+        at = put(codes, at, gap_kind[i])
+        at = put(codes, at, zigzag(gap_start[i]))
     if last:
-        return gaps
-    kept = proof.killer < 0
-    # A dominator is named by its distance from the newest kept child, which is mostly short.
-    distance = np.cumsum(kept) - 1 - proof.killer
-    pairs = np.column_stack((np.where(kept, 0, 1 + zigzag(distance)), proof.shift))
-    used = np.column_stack((np.ones(len(kept), dtype=bool), ~kept))
-    return np.concatenate((gaps, pairs[used]))
+        return codes[:at].copy()
+    newest = -1
+    for c in range(killer.shape[0]):
+        if killer[c] < 0:
+            newest += 1
+            at = put(codes, at, 0)
+        else:
+            # A dominator is named by its distance from the newest kept child, which is mostly short.
+            at = put(codes, at, 1 + zigzag(newest - killer[c]))
+            at = put(codes, at, shift[c])
+    return codes[:at].copy()
 
 
-def zigzag(values: np.ndarray) -> np.ndarray:
+@njit(cache=True, nogil=True)
+def put(codes, at, value):
+    """Write one varint; returns the place after it."""
+    while value >= 128:
+        codes[at] = (value & 127) | 128
+        value >>= 7
+        at += 1
+    codes[at] = value
+    return at + 1
+
+
+@njit(cache=True, nogil=True)
+def zigzag(value):
     """Signed to unsigned: 0, -1, 1, -2, ... become 0, 1, 2, 3, ..."""
-    return np.where(values < 0, -2 * values - 1, 2 * values)
-
-
-def varints(values: np.ndarray) -> bytes:
-    """Unsigned integers as little-endian groups of seven bits, the high bit set on all but the last."""
-    values = values.astype(np.uint64)
-    columns = []
-    rest = values
-    while True:
-        more = rest >= 128
-        columns.append(np.where(more, (rest & np.uint64(127)) | np.uint64(128), rest).astype(np.uint8))
-        if not more.any():
-            break
-        rest = rest >> np.uint64(7)
-    table = np.column_stack(columns)
-    length = np.ones(len(values), dtype=np.int64)
-    for j in range(1, len(columns)):
-        length += values >= np.uint64(1) << np.uint64(7 * j)
-    return table[np.arange(len(columns)) < length[:, None]].tobytes()
+    return -2 * value - 1 if value < 0 else 2 * value

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kvopt.exact import kernels
+from kvopt.exact import relaxation_kernels as kernels
 from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray, volume
 from kvopt.monitor import Monitor
@@ -137,7 +137,8 @@ def profile_graph(instance: Instance, class_of: IntArray, effort: Effort, watch:
     prompt = np.array([types.prompt[class_of == c].min() for c in range(number)])
     output = np.array([types.output[class_of == c].min() for c in range(number)])
     arcs = min(effort.arcs, effort.work // instance.n)
-    (graph,) = watch.run(kernels.closure, [(watch.halt, prompt, output, instance.capacity, arcs)])
+    arguments = (watch.halt, prompt, output, instance.capacity, arcs)
+    (graph,) = [kernels.closure(*arguments)] if arcs <= LIGHT.arcs else watch.run(kernels.closure, [arguments])
     busy, first, target, move, complete = graph
     if not complete:
         return None
@@ -241,8 +242,7 @@ def fill(cost: IntArray, graph: ProfileGraph, scale: int, multipliers: IntArray,
     arguments = (scale, scale * graph.output - multipliers, *arcs_of(graph))
     cost[0] = 0
     if graph.nodes < SHARED_NODES or workers == 1:
-        for j in range(1, len(cost)):
-            kernels.sweep(cost, j, 0, graph.nodes, *arguments)
+        kernels.sweeps(cost, *arguments)
         return
     edges = np.linspace(0, graph.nodes, workers + 1).astype(np.int64)
     with ThreadPoolExecutor(workers) as pool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
+from kvopt.exact.kernels import Children, Labels, Priced, Relaxed, Rules, Shapes, Trace
 from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray, exact_sum
@@ -26,78 +28,26 @@ PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
 BYTES_PER_CALL, MOST_BYTES_PER_CALL = 1 << 26, 1 << 31
 #: Kernel calls that are handed to the threads at once.
 BATCH = 16
+#: Layers of at most so many labels, and so many children, are not worth threads.
+SMALL_LABELS, SMALL_CHILDREN = 4_000, 1 << 14
+#: Children of small layers after which the limits are looked at.
+SHARE = 20_000
+#: Children that no pass makes.
+UNLIMITED = 2**62
 
 #: Unit of all bounds: this fraction of a round, or a coarser one for huge instances.
 LARGEST_DENOMINATOR = 2**20
-#: Below this many labels a layer is not worth threads.
-SHARED_LABELS = 1_000
-
-#: Fields of a child besides its profile, in the order of the kernel's output arguments.
-CHILD_FIELDS = {
-    "key": np.int64,
-    "time": np.int64,
-    "value": np.int64,
-    "latency": np.int64,
-    "base": np.int64,
-    "bound": np.int64,
-    "deadline": np.int64,
-    "mark": np.int32,
-    "parent": np.int32,
-    "kind": np.int32,
-    "start": np.int64,
-    "node": np.int32,
-    "lag": np.int64,
-    "gain": np.int64,
-}
+#: Types of the columns of `Children` besides the profile, in their order.
+CHILD_COLUMNS = tuple(
+    np.int32 if name in ("mark", "parent", "kind", "node") else np.int64 for name in Children._fields[1:]
+)
 
 
-@dataclass
-class Layer:
-    """The kept labels with the same number of started requests, as columns."""
+#: The search with every rule.
+ALL_RULES = Rules()
 
-    window: np.ndarray
-    rem: np.ndarray
-    key: IntArray
-    time: IntArray
-    latency: IntArray
-    base: IntArray
-    bound: IntArray
-    deadline: IntArray
-    mark: np.ndarray
-    node: np.ndarray
-    lag: IntArray
-    gain: IntArray
-
-    def __len__(self) -> int:
-        return len(self.key)
-
-
-@dataclass
-class Moves:
-    """How each kept label of a layer came about, for reading a schedule back."""
-
-    parent: np.ndarray
-    kind: np.ndarray
-    start: IntArray
-
-
-@dataclass
-class LayerProof:
-    """What became of the children of one layer, in the order of generation.
-
-    Attributes
-    ----------
-    gap_kind, gap_start : arrays of shape (parents,)
-        For each expanded label the run behind its gap rule: type, and start relative to the label's round.
-    killer, shift : arrays of shape (children,)
-        ``killer[c]`` is -1 for a kept child, else the rank of the kept child that dominates child c after
-        waiting ``shift[c]`` rounds.
-    """
-
-    gap_kind: IntArray
-    gap_start: IntArray
-    killer: np.ndarray
-    shift: IntArray
+#: How a step ended, the labels not yet expanded, whether the beam dropped any, and what happened.
+Step: TypeAlias = tuple[int, Labels, bool, Trace]
 
 
 @dataclass
@@ -112,38 +62,35 @@ class Pass:
         A proven lower bound on the optimum when `cut` is False; see `Search.run`.
     cut : bool
         The beam dropped labels.
-    layers : int
-        Layers finished.
     generated, kept : int
         Children that passed the rules, and labels kept after dominance.
-    proofs : list of LayerProof
-        One for each finished layer when the pass was recorded.
+    layers : list of Trace
+        One for each finished layer; with dominators and gap runs when the pass was recorded.
     """
 
     complete: bool
     bound: int
-    cut: bool
-    layers: int
-    generated: int
-    kept: int
-    proofs: list[LayerProof] = field(default_factory=list)
+    cut: bool = False
+    generated: int = 0
+    kept: int = 0
+    layers: list[Trace] = field(default_factory=list)
 
-
-@dataclass(frozen=True)
-class Rules:
-    """Rules of docs/dynamic_programme.md that a search uses: all of them, but for ablations.
-
-    Attributes
-    ----------
-    time_shift : bool
-        Dominance after waiting; otherwise without.
-    gap, shift : bool
-        Rules 2 and 3. Without rule 2 the search takes backlogs only, and proofs cannot be recorded.
-    """
-
-    time_shift: bool = True
-    gap: bool = True
-    shift: bool = True
+    def add(self, trace: Trace) -> None:
+        """Take over finished layers."""
+        runs = children = labels = 0
+        for expanded, made, kept in trace.sizes.tolist():
+            past_runs, past_children, past_labels = runs + expanded, children + made, labels + kept
+            self.layers.append(
+                Trace(
+                    trace.sizes,
+                    *(column[runs:past_runs] for column in (trace.gap_kind, trace.gap_start)),
+                    *(column[children:past_children] for column in (trace.killer, trace.shift)),
+                    *(column[labels:past_labels] for column in (trace.parent, trace.kind, trace.start)),
+                )
+            )
+            runs, children, labels = past_runs, past_children, past_labels
+        self.generated += children
+        self.kept += labels
 
 
 class Search:
@@ -158,7 +105,7 @@ class Search:
     rules : Rules
     """
 
-    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor, rules: Rules = Rules()) -> None:
+    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor, rules: Rules = ALL_RULES) -> None:
         if not rules.gap and instance.has_arrivals:
             raise ValueError("without the gap rule nothing limits waiting for arrivals")
         self.instance = instance
@@ -175,10 +122,18 @@ class Search:
         offset = np.arange(self.width)
         tokens = types.prompt[:, None] + 1 + offset
         running = offset < types.output[:, None]
-        self.demand = np.where(running, tokens, 0).astype(self.cell)
-        self.room = np.where(running, instance.capacity - tokens, instance.capacity).astype(self.cell)
-        self.multiplier, self.exact_key = self._multipliers()
-        self._price_tables()
+        self.shapes = Shapes(
+            np.where(running, tokens, 0).astype(self.cell),
+            np.where(running, instance.capacity - tokens, instance.capacity).astype(self.cell),
+            types.prompt,
+            types.output,
+            types.arrival,
+            *self._multipliers(),
+            instance.capacity,
+        )
+        self.priced = self._price_tables()
+        rows = min(SMALL_CHILDREN, BYTES_PER_CALL // (self.width * np.dtype(self.cell).itemsize))
+        self.room = self._room(rows)
 
     def _multipliers(self) -> tuple[IntArray, bool]:
         """Weights whose sum over the remaining requests identifies them: exactly (mixed radix) if it fits."""
@@ -189,14 +144,18 @@ class Search:
             return np.array(radix[:-1], dtype=np.int64), True
         return np.random.default_rng(0).integers(-(2**62), 2**62, len(radix) - 1, dtype=np.int64), False
 
-    def _price_tables(self) -> None:
-        """Priced cost of each start and its minimum over all later starts, shape (horizon, K)."""
+    def _room(self, rows: int) -> Children:
+        """Arrays for so many children."""
+        columns = [np.empty(rows, dtype=kind) for kind in CHILD_COLUMNS]
+        return Children(np.empty((rows, self.width), dtype=self.cell), *columns)
+
+    def _price_tables(self) -> Priced:
+        """Prices with the cost of each start and its minimum over all later starts, shape (horizon, K)."""
         types, price = self.instance.types, self.prices.numerators
         self.scale = self.prices.denominator
         self.horizon = horizon = len(price)
         plain = np.concatenate(([0], np.cumsum(price)))
         timed = np.concatenate(([0], np.cumsum(price * np.arange(horizon))))
-        self.price_sum = plain
         #: What kernel bounds have on top of the true bound, so that they grow by priced idle memory alone.
         self.offset = self.instance.capacity * int(plain[-1])
         start = np.arange(horizon)[:, None]
@@ -206,30 +165,28 @@ class Search:
         after = self.scale * (np.maximum(horizon, types.arrival) + types.output - types.arrival)
         allowed = np.where(start >= types.arrival, cost, np.iinfo(np.int64).max)
         stacked = np.vstack((allowed, after[None, :]))
-        self.cost = np.ascontiguousarray(cost)
-        self.least_cost = np.ascontiguousarray(np.minimum.accumulate(stacked[::-1])[::-1][:-1])
+        least_cost = np.minimum.accumulate(stacked[::-1])[::-1][:-1]
+        return Priced(self.scale, price, plain, np.ascontiguousarray(cost), np.ascontiguousarray(least_cost))
 
-    def root(self) -> Layer:
+    def root(self) -> Labels:
         """The label with nothing started, at the first arrival."""
         types = self.instance.types
         first = int(types.arrival.min())
-        rem = types.count.astype(np.uint16)[None, :]
 
-        def one(value: int) -> IntArray:
-            return np.array([value], dtype=np.int64)
+        def one(value: int, kind: type[np.signedinteger] = np.int64) -> np.ndarray:
+            return np.array([value], dtype=kind)
 
-        base = self.instance.capacity * int(self.price_sum[min(first, self.horizon)])
-        return Layer(
+        return Labels(
             window=np.zeros((1, 2 * self.width), dtype=self.cell),
-            rem=rem,
-            key=(types.count * self.multiplier).sum(keepdims=True),
+            rem=types.count.astype(np.uint16)[None, :],
+            key=(types.count * self.shapes.multiplier).sum(keepdims=True),
             time=one(first),
             latency=one(0),
-            base=one(base),
+            base=one(self.instance.capacity * int(self.priced.price_sum[min(first, self.horizon)])),
             bound=one(self.root_bound),
             deadline=one(int(kernels.NEVER)),
-            mark=np.zeros(1, dtype=np.int32),
-            node=np.zeros(1, dtype=np.int32),
+            mark=one(0, np.int32),
+            node=one(0, np.int32),
             lag=one(0),
             gain=one(0 if self.relaxation is None else int((types.count * self.relaxation.reward).sum())),
         )
@@ -239,8 +196,8 @@ class Search:
         """Kernel bound of the root (see `ceiling`): the better of memory prices and relaxation."""
         types = self.instance.types
         first = int(types.arrival.min())
-        ahead = self.least_cost[first] if first < self.horizon else self.scale * types.output
-        bound = self.instance.capacity * int(self.price_sum[min(first, self.horizon)]) + int(
+        ahead = self.priced.least_cost[first] if first < self.horizon else self.scale * types.output
+        bound = self.instance.capacity * int(self.priced.price_sum[min(first, self.horizon)]) + int(
             (types.count * ahead).sum()
         )
         if self.relaxation is not None:
@@ -258,7 +215,7 @@ class Search:
     def least_priced_cost(self) -> IntArray:
         """Least priced cost of a start of each type, arrivals left aside; shape (K,)."""
         types = self.instance.types
-        return np.minimum(self.cost.min(axis=0, initial=2**62), self.scale * (self.horizon + types.output)) + (
+        return np.minimum(self.priced.cost.min(axis=0, initial=2**62), self.scale * (self.horizon + types.output)) + (
             self.scale * types.arrival
         )
 
@@ -276,180 +233,100 @@ class Search:
         if record and not self.rules.gap:
             raise ValueError("a proof names the run behind the gap rule of each label")
         limit = self.scale * (threshold - 1) + self.offset
-        layer = self.root()
-        moves: list[Moves] = []
-        proofs: list[LayerProof] = []
-        generated = kept_labels = 0
-        cut = False
-        best = threshold
-        for depth in range(self.instance.n):
-            left = self.instance.n - depth - 1
-            most = None if budget is None else budget - generated
-            children = self._expand(layer, left, limit, most)
-            if children is not None:
-                profile, columns = children
-                generated += len(profile)
-                killer, shift = self._dominance(profile, columns, left, layer)
-            if children is None or self.watch.halted:
-                open_bound = self.ceiling(int(layer.bound.min()))
-                return Pass(False, min(best, open_bound), cut, depth, generated, kept_labels, proofs)
-            survivors = np.flatnonzero(killer < 0)
-            if beam is not None and len(survivors) > beam:
-                cut = True
-                order = np.argsort(columns["bound"][survivors], kind="stable")[:beam]
-                survivors = np.sort(survivors[order])
-            if record:
-                proofs.append(LayerProof(*self._gap_runs(layer), rank_among(survivors, killer), shift))
-            moves.append(Moves(columns["parent"][survivors], columns["kind"][survivors], columns["start"][survivors]))
-            kept_labels += len(survivors)
-            if len(survivors) == 0:
-                return Pass(not cut, best, cut, depth + 1, generated, kept_labels, proofs)
-            if left == 0:
-                leader = int(np.argmin(columns["latency"][survivors]))
-                best = min(best, int(columns["latency"][survivors[leader]]))
-                self.monitor.offer(self._starts(moves, leader))
-                break
-            layer = self._next_layer(layer, columns, survivors)
-            self.monitor.report(layer=depth + 1, of=self.instance.n, labels=len(layer), beam=beam or "unlimited")
-        return Pass(not cut, best, cut, len(moves), generated, kept_labels, proofs)
+        labels, n = self.root(), self.instance.n
+        done = Pass(complete=False, bound=threshold)
+        relaxed = self._relaxed()
+        while len(done.layers) < n and len(labels.key) > 0:
+            for step in (self._small_layers, self._large_layer):
+                most = UNLIMITED if budget is None else budget - done.generated
+                state, labels, cut, trace = step(labels, relaxed, limit, -1 if beam is None else beam, record, most)
+                done.add(trace)
+                done.cut |= cut
+                if state != kernels.LARGE:
+                    break
+            self.monitor.report(layer=len(done.layers), of=n, labels=len(labels.key), beam=beam or "unlimited")
+            if state == kernels.EXCEEDED or (self.monitor.stopped and state != kernels.FINISHED):
+                done.bound = min(threshold, self.ceiling(int(labels.bound.min())))
+                return done
+        done.complete = not done.cut
+        if len(labels.key) > 0:
+            leader = int(np.argmin(labels.latency))
+            done.bound = min(threshold, int(labels.latency[leader]))
+            self.monitor.offer(self._starts(done.layers, leader))
+        return done
+
+    def _small_layers(self, labels: Labels, relaxed: Relaxed, limit: int, beam: int, record: bool, most: int) -> Step:
+        """Small layers, many in one call; none if the first is large."""
+        fixed = (self.shapes, self.priced, relaxed, self.rules)
+        limits = (limit, beam, record, most, SMALL_LABELS, SHARE)
+        return kernels.advance(self.watch.halt, labels, *fixed, *limits, self.room)
+
+    def _large_layer(self, labels: Labels, relaxed: Relaxed, limit: int, beam: int, record: bool, most: int) -> Step:
+        """One layer, its labels and then its buckets shared out among threads."""
+        left = int(labels.rem[0].sum()) - 1
+        size = len(labels.key)
+        gap_kind, gap_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        none = Trace(*(column[:0] for column in (np.zeros((0, 3), dtype=np.int64), *[gap_kind] * 7)))
+        fixed = (labels, left, self.shapes, self.priced, relaxed, self.rules, limit)
+        parts: list[Children] = []
+        made = 0
+        for lo in range(0, size, PARENTS_PER_CALL * BATCH):
+            edges = range(lo, min(lo + PARENTS_PER_CALL * BATCH, size), PARENTS_PER_CALL)
+            ranges = [(at, min(at + PARENTS_PER_CALL, size), fixed, gap_kind, gap_start) for at in edges]
+            for new in self.watch.run(self._expand, ranges):
+                parts += new
+                made += sum(len(part.key) for part in new)
+            if self.watch.halted or made > most:
+                return kernels.EXCEEDED, labels, False, none
+        children = Children(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        killer, shift = np.full(made, -1, dtype=np.int32), np.zeros(made, dtype=np.int64)
+        if left == 0:
+            kernels.cheapest(children, made, killer)
+        elif made > 1:
+            order, begin, latest = kernels.buckets_of(children, made, labels.rem, self.shapes)
+            arguments = (order, begin, latest, children, left, self.rules, killer, shift)
+            pieces = even_ranges(begin, 16 * self.monitor.workers)
+            self.watch.run(kernels.dominate, [(self.watch.halt, lo, hi, *arguments) for lo, hi in pieces])
+            if self.watch.halted:
+                return kernels.EXCEEDED, labels, False, none
+        kept = kernels.survivors_of(children, killer, beam)
+        trace = Trace(
+            np.array([(size, made, len(kept))]),
+            *((gap_kind, gap_start, kernels.ranks(kept, killer), shift) if record else none[1:5]),
+            *(column[kept] for column in (children.parent, children.kind, children.start)),
+        )
+        cut = len(kept) < int((killer < 0).sum())
+        return kernels.PAUSED, kernels.next_labels(labels, children, kept, self.shapes), cut, trace
 
     def _expand(
-        self, layer: Layer, left: int, limit: int, most: int | None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-        """All children of a layer in order of generation; None when stopped, or when there are more than `most`."""
-        parts: list[list[np.ndarray]] = []
-        made = 0
-        step = PARENTS_PER_CALL * BATCH if len(layer) >= SHARED_LABELS else SHARED_LABELS
-        for lo in range(0, len(layer), step):
-            hi = min(lo + step, len(layer))
-            edges = range(lo, hi, PARENTS_PER_CALL)
-            ranges = [(layer, at, min(at + PARENTS_PER_CALL, hi), left, limit) for at in edges]
-            if len(layer) < SHARED_LABELS:
-                results = [self._expand_range(*bounds) for bounds in ranges]
-            else:
-                results = self.watch.run(self._expand_range, ranges)
-            new = [part for result in results for part in result]
-            made += sum(len(part[0]) for part in new)
-            if self.watch.halted or self.monitor.stopped or (most is not None and made > most):
-                return None
-            parts += new
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return columns[0], dict(zip(CHILD_FIELDS, columns[1:], strict=True))
-
-    def _expand_range(self, layer: Layer, lo: int, hi: int, left: int, limit: int) -> list[list[np.ndarray]]:
-        types = self.instance.types
-        parts: list[list[np.ndarray]] = []
-        rows = self.rows_per_call
+        self, lo: int, hi: int, fixed: tuple[Any, ...], gap_kind: IntArray, gap_start: IntArray
+    ) -> list[Children]:
+        """Children of labels lo..hi-1 in order of generation."""
+        parts = []
         while True:
-            out: list[np.ndarray] = [np.empty((rows, self.width), dtype=self.cell)]
-            out += [np.empty(rows, dtype=kind) for kind in CHILD_FIELDS.values()]
+            out = self._room(self.rows_per_call)
             lo, made = kernels.expand(  # type: ignore[call-arg]
-                self.watch.halt,
-                lo,
-                hi,
-                layer.window,
-                layer.rem,
-                layer.key,
-                layer.time,
-                layer.latency,
-                layer.base,
-                layer.deadline,
-                layer.mark,
-                left,
-                self.demand,
-                self.room,
-                types.prompt,
-                types.output,
-                types.arrival,
-                self.multiplier,
-                self.instance.capacity,
-                self.scale,
-                self.horizon,
-                self.prices.numerators,
-                self.price_sum,
-                self.cost,
-                self.least_cost,
-                limit,
-                *self._relaxation_arguments(left),
-                layer.node,
-                layer.lag,
-                layer.gain,
-                self.rules.gap,
-                self.rules.shift,
-                *out,
+                self.watch.halt, lo, hi, *fixed, out, gap_kind, gap_start
             )
-            parts.append([column[:made].copy() for column in out])
+            parts.append(Children(*(column[:made].copy() for column in out)))
             if lo >= hi or self.watch.halted:
                 return parts
 
-    def _relaxation_arguments(self, left: int) -> tuple[object, ...]:
+    def _relaxed(self) -> Relaxed:
+        """The relaxation as the kernels read it."""
         relaxation = self.relaxation
         if relaxation is None:
-            none = np.zeros(0, dtype=np.int64)
-            small = np.zeros(0, dtype=np.int32)
-            return False, none, none, none, none, small, small, np.zeros(0, dtype=np.int16)
-        graph = arcs_of(relaxation.graph)
-        return True, relaxation.class_of, relaxation.reward, relaxation.cost[left], *graph
+            none, small = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
+            table = np.zeros((0, 0), dtype=np.int64)
+            return Relaxed(False, none, none, table, none, small, small, np.zeros(0, dtype=np.int16))
+        return Relaxed(True, relaxation.class_of, relaxation.reward, relaxation.cost, *arcs_of(relaxation.graph))
 
-    def _dominance(
-        self, profile: np.ndarray, columns: dict[str, np.ndarray], left: int, layer: Layer
-    ) -> tuple[np.ndarray, IntArray]:
-        """Dominator (or -1) and shift of each child."""
-        size = len(profile)
-        killer, shift = np.full(size, -1, dtype=np.int32), np.zeros(size, dtype=np.int64)
-        if size < 2:
-            return killer, shift
-        if left == 0:
-            best = int(np.argmin(columns["latency"]))
-            killer[:] = best
-            killer[best] = -1
-            return killer, shift
-        origin = (columns["parent"], columns["kind"], layer.rem)
-        bucket, buckets, first = kernels.group(columns["key"], self.exact_key, *origin)
-        order, begin = kernels.by_bucket(bucket, buckets)
-        latest = kernels.latest_arrivals(first, *origin, self.instance.types.arrival)
-
-        columns_read = [columns[name] for name in ("value", "time", "mark")]
-        bits, longest = 8 * profile.itemsize, kernels.NEVER if self.rules.time_shift else 0
-        arguments = (order, begin, profile, *columns_read, left, latest, bits, longest, killer, shift)
-        if size < SHARED_LABELS:
-            kernels.dominate(self.watch.halt, 0, buckets, *arguments)
-        else:
-            pieces = even_ranges(begin, 16 * self.monitor.workers)
-            self.watch.run(kernels.dominate, [(self.watch.halt, lo, hi, *arguments) for lo, hi in pieces])
-        return killer, shift
-
-    def _next_layer(self, layer: Layer, columns: dict[str, np.ndarray], survivors: np.ndarray) -> Layer:
-        parent, kind = columns["parent"][survivors], columns["kind"][survivors]
-        window = np.zeros((len(survivors), 2 * self.width), dtype=self.cell)
-        kernels.child_windows(
-            survivors,
-            columns["parent"],
-            columns["kind"],
-            columns["start"],
-            columns["time"],
-            layer.window,
-            layer.time,
-            self.demand,
-            window,
-        )
-        rem = layer.rem[parent]
-        rem[np.arange(len(survivors)), kind] -= 1
-        names = ("key", "time", "latency", "base", "bound", "deadline", "mark", "node", "lag", "gain")
-        return Layer(window=window, rem=rem, **{name: columns[name][survivors] for name in names})
-
-    def _gap_runs(self, layer: Layer) -> tuple[IntArray, IntArray]:
-        types = self.instance.types
-        kind, at = np.zeros(len(layer), dtype=np.int64), np.zeros(len(layer), dtype=np.int64)
-        kernels.gap_runs(layer.window, layer.rem, layer.time, self.room, types.output, types.arrival, kind, at)
-        return kind, at
-
-    def _starts(self, moves: list[Moves], label: int) -> IntArray:
+    def _starts(self, layers: list[Trace], label: int) -> IntArray:
         """Start rounds of all requests, read back from a complete label."""
         runs = []
-        for move in reversed(moves):
-            runs.append((int(move.kind[label]), int(move.start[label])))
-            label = int(move.parent[label])
+        for layer in reversed(layers):
+            runs.append((int(layer.kind[label]), int(layer.start[label])))
+            label = int(layer.parent[label])
         kind, start = np.array(runs[::-1], dtype=np.int64).T
         return self.instance.types.starts_of_requests(kind, start)
 
@@ -496,13 +373,6 @@ def within_int64(instance: Instance, prices: MemoryPrices) -> MemoryPrices:
             return MemoryPrices(numerators, denominator)
         numerators, denominator = numerators >> 1, denominator >> 1
     raise TooLargeError("the dynamic programme would leave 64-bit integers; use --solver prices")
-
-
-def rank_among(survivors: np.ndarray, killer: np.ndarray) -> np.ndarray:
-    """Dominators given by their rank among the kept children; -1 stays -1."""
-    rank = np.full(len(killer) + 1, -1, dtype=np.int64)
-    rank[survivors] = np.arange(len(survivors))
-    return rank[killer]
 
 
 def even_ranges(begin: IntArray, pieces: int) -> list[tuple[int, int]]:
