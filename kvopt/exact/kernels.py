@@ -17,6 +17,8 @@ from numba import njit
 
 #: Deadline of a label without one.
 NEVER = np.int64(2**62)
+#: Kept labels that dominance tests at once; last dominators that it tries before.
+CHUNK, RECENT = 64, 4
 #: How `advance` ended: nothing left to expand, its share of work done, a layer too large for it, or above `most`.
 FINISHED, PAUSED, LARGE, EXCEEDED = range(4)
 
@@ -533,6 +535,26 @@ def within(rows, a, busy, d, worse, log_bits, guard):
 
 
 @njit(cache=True, nogil=True)
+def sieve(
+    maybe, begin, size, times, ends, values, word, following, needed, busy, value, left, top, log_bits, guard
+):  # fmt: skip
+    """Which of `size` kept labels from `begin` on may dominate a candidate, after a test that refuses most.
+
+    Refused are those that cost too much, and those that could wait only one number of rounds after which a cell of
+    the first word is too high; `top` is the candidate's first word with its guard bits. The loop has no branch, and
+    its unsigned indices let the compiler make vectors of it.
+    """
+    for a in range(size):
+        at = begin + a
+        first = max(needed - times[at], ends[at] - busy, np.int64(0))
+        slack = value - values[at]
+        low = np.uint64((first << log_bits) & np.int64(63))
+        cells = (word[at] >> low) | ((following[at] << np.uint64(1)) << (np.uint64(63) - low))
+        single = ((first + 1) * left > slack) & ((first << log_bits) < 64)
+        maybe[a] = (first * left <= slack) & ((not single) | (((top - cells) & guard) == guard))
+
+
+@njit(cache=True, nogil=True)
 def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, shift):
     """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
 
@@ -551,6 +573,8 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
     for u in range(64 // bits):
         guard |= np.uint64(1) << np.uint64(u * bits + bits - 1)
     candidate = np.empty(words, dtype=np.uint64)
+    maybe = np.empty(CHUNK, dtype=np.bool_)
+    winners = np.zeros(RECENT, dtype=np.int64)
     for b in range(lo, hi):
         size = begin[b + 1] - begin[b]
         if size == 1:
@@ -571,59 +595,84 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
                 | min(np.int64(mark[i]), np.int64(1023))
             )
         sorted_members = members[np.argsort(rank, kind="mergesort")]
+        # Of the kept labels: profile, its first two words, value, time, busy cells.
         rows = np.zeros((size, words + 1), dtype=np.uint64)
+        word, following = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.uint64)
+        values, times, ends = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
         kept = np.empty(size, dtype=np.int32)
-        ends = np.empty(size, dtype=np.int32)
         # Memory of kept labels from each round on: it must not exceed the candidate's either, and falls with d.
         rest = np.empty((size, width + 1), dtype=np.int32)
-        # Kept labels in the order in which they are tried: the last successful one first.
-        trial = np.arange(size)
         alive = 0
+        recent = np.int64(0)
         due = latest[b]
         for c in sorted_members:
             if halt[0]:
                 return
             busy = pack(profile, c, bits, words, candidate)
-            t_c = time[c]
-            needed = min(t_c, due)
+            needed = min(time[c], due)
             area = np.int64(0)
             for u in range(busy):
                 area += np.int64(profile[c, u])
-            beaten = False
-            for place in range(alive):
-                a = trial[place]
-                i = kept[a]
-                end = np.int64(ends[a])
-                first = max(needed - time[i], end - busy, np.int64(0))
-                slack = value[c] - value[i]
-                if first * left > slack or first > longest_shift:
-                    continue
-                while first < end and rest[a, first] > area:
-                    first += 1
-                if first * left > slack:
-                    continue
-                last = min(slack // left, max(end, first), longest_shift)
-                for d in range(first, last + 1):
-                    if d == 0 and mark[i] > mark[c]:
+            slot = np.int64(-1)
+            chunk = np.int64(-CHUNK)
+            while chunk < alive:
+                if chunk < 0:
+                    # Those that dominated last are tried first.
+                    some = np.int64(recent)
+                    for a in range(some):
+                        maybe[a] = True
+                else:
+                    some = min(np.int64(CHUNK), alive - chunk)
+                    sieve(
+                        maybe, np.uint64(chunk), np.uint64(some), times, ends, values, word, following, needed, busy,
+                        value[c], left, candidate[0] | guard, log_bits, guard
+                    )  # fmt: skip
+                for a in range(some):
+                    if not maybe[a]:
                         continue
-                    if within(rows, a, end, d, candidate, log_bits, guard):
-                        killer[c] = i
-                        shift[c] = d
-                        beaten = True
+                    at = winners[a] if chunk < 0 else chunk + a
+                    i = kept[at]
+                    end = ends[at]
+                    first = max(needed - times[at], end - busy, np.int64(0))
+                    slack = value[c] - values[at]
+                    if first > longest_shift:
+                        continue
+                    while first < end and rest[at, first] > area:
+                        first += 1
+                    if first * left > slack:
+                        continue
+                    last = min(slack // left, max(end, first), longest_shift)
+                    for d in range(first, last + 1):
+                        if d == 0 and mark[i] > mark[c]:
+                            continue
+                        if within(rows, at, end, d, candidate, log_bits, guard):
+                            slot = at
+                            killer[c] = i
+                            shift[c] = d
+                            break
+                    if slot >= 0:
+                        seat = a if chunk < 0 else min(recent, np.int64(RECENT - 1))
+                        recent = max(recent, np.int64(seat + 1))
+                        for q in range(seat, 0, -1):
+                            winners[q] = winners[q - 1]
+                        winners[0] = slot
                         break
-                if beaten:
-                    trial[place] = trial[place // 2]
-                    trial[place // 2] = a
+                if slot >= 0:
                     break
-            if not beaten:
-                kept[alive] = c
-                ends[alive] = busy
-                for j in range(words):
-                    rows[alive, j] = candidate[j]
-                rest[alive, busy] = 0
-                for u in range(busy - 1, -1, -1):
-                    rest[alive, u] = min(np.int64(rest[alive, u + 1]) + profile[c, u], 2**31 - 1)
-                alive += 1
+                chunk += CHUNK
+            if slot >= 0:
+                continue
+            kept[alive] = c
+            values[alive], times[alive], ends[alive] = value[c], time[c], busy
+            for j in range(words):
+                rows[alive, j] = candidate[j]
+            word[alive] = candidate[0]
+            if words > 1:
+                following[alive] = candidate[1]
+            rest[alive, busy] = 0
+            for u in range(busy - 1, -1, -1):
+                rest[alive, u] = min(np.int64(rest[alive, u + 1]) + profile[c, u], 2**31 - 1)
+            alive += 1
 
 
 @njit(cache=True, nogil=True)

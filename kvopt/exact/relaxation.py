@@ -169,7 +169,7 @@ def relax(
     effort : Effort
         Decides how fine the classes are.
     all_types : bool
-        Every type is a class of its own, or there is no relaxation.
+        Every type is a class of its own, or there is no relaxation; few types (`ALL_TYPES`) are kept apart only then.
     """
     if int(instance.output.max()) > MAX_OUTPUT or instance.capacity > np.iinfo(np.int16).max:
         return None
@@ -184,12 +184,14 @@ def relax(
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int((types.count * lacking).sum())
     cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
-    best_value, best, direction, stride = None, np.rint(multiplier).astype(np.int64), size * 0.0, 1.0
+    tried, best_value, best = None, None, np.rint(multiplier).astype(np.int64)
+    direction, stride = size * 0.0, 1.0
+    starts = kernels.starts_only(*arcs_of(graph), number)
     for _ in range(MULTIPLIER_STEPS):
         if monitor.stopped:
             break
         tried = np.rint(multiplier).astype(np.int64)
-        fill(cost, graph, scale, tried, monitor.workers)
+        fill(cost, starts, scale, scale * graph.output - tried, monitor.workers)
         value = int(cost[-1, 0]) + int((size * tried).sum()) + constant
         monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
         if best_value is None or value > best_value:
@@ -209,14 +211,20 @@ def relax(
                 break
         room = max(scale * upper - best_value, scale)
         multiplier = best + stride * room * direction / (direction @ direction)
-    fill(cost, graph, scale, best, monitor.workers)
+    if tried is not best:
+        fill(cost, starts, scale, scale * graph.output - best, monitor.workers)
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
 
 
 def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:
-    """Classes and graph with as many classes as `effort` allows; None when even one makes too many profiles."""
+    """Classes and graph with as many classes as `effort` allows; None when even one makes too many profiles.
+
+    Only fewer classes than types where `full_graph` could have kept the types apart.
+    """
     found = None
-    for number in range(1, min(len(instance.types), MAX_CLASSES) + 1):
+    # As many classes as types have been tried before where there are few.
+    most = len(instance.types) - (len(instance.types) <= ALL_TYPES)
+    for number in range(1, min(most, MAX_CLASSES) + 1):
         class_of = classes_of(instance, number)
         graph = profile_graph(instance, class_of, effort, watch)
         if graph is None:
@@ -237,14 +245,15 @@ def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.n
     return graph.first, graph.busy, graph.target, graph.move
 
 
-def fill(cost: IntArray, graph: ProfileGraph, scale: int, multipliers: IntArray, workers: int) -> None:
+def fill(cost: IntArray, starts: tuple[np.ndarray, ...], scale: int, start_cost: IntArray, workers: int) -> None:
     """Costs to go of all layers and profiles, layer by layer with the profiles shared out among threads."""
-    arguments = (scale, scale * graph.output - multipliers, *arcs_of(graph))
+    arguments = (scale, start_cost, *starts)
+    nodes = cost.shape[1]
     cost[0] = 0
-    if graph.nodes < SHARED_NODES or workers == 1:
+    if nodes < SHARED_NODES or workers == 1:
         kernels.sweeps(cost, *arguments)
         return
-    edges = np.linspace(0, graph.nodes, workers + 1).astype(np.int64)
+    edges = np.linspace(0, nodes, workers + 1).astype(np.int64)
     with ThreadPoolExecutor(workers) as pool:
         for j in range(1, len(cost)):
             parts = [pool.submit(kernels.sweep, cost, j, lo, hi, *arguments) for lo, hi in pairwise(edges)]

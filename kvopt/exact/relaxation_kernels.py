@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+#: A graph that has found more profiles than this for each one expanded, with a tenth of its arcs made, gets too large.
+HOPELESS = 5
+
 
 @njit(cache=True, nogil=True)
 def closure(halt, prompt, output, capacity, max_arcs):
@@ -21,16 +24,18 @@ def closure(halt, prompt, output, capacity, max_arcs):
     move = np.empty(1 << 16, dtype=np.int16)
     cells = np.zeros(3 * width, dtype=np.int64)
     child = np.zeros(3 * width, dtype=np.int64)
-    row = np.zeros(width, dtype=np.int16)
-    slot[hash_cells(row) & np.uint64(size - 1)] = 0
+    row = np.zeros((1, width), dtype=np.int16)
+    slot[hash_cells(row, 0) & np.uint64(size - 1)] = 0
     nodes, arcs, at = 1, 0, 0
-    complete = True
+    complete, looked = True, False
     while at < nodes:
         for u in range(width):
             cells[u] = profile[at, u]
         first[at] = arcs
         needed = (busy[at] + 1) * kinds
-        if arcs + needed > max_arcs or halt[0]:
+        hopeless = not looked and 10 * arcs > max_arcs and nodes > HOPELESS * at
+        looked = looked or 10 * arcs > max_arcs
+        if hopeless or arcs + needed > max_arcs or halt[0]:
             complete = False
             break
         while arcs + needed > target.shape[0]:
@@ -59,10 +64,10 @@ def closure(halt, prompt, output, capacity, max_arcs):
                         moved += 1
                 length = 0
                 for u in range(width):
-                    row[u] = child[moved + u]
-                    if row[u] > 0:
+                    row[0, u] = child[moved + u]
+                    if row[0, u] > 0:
                         length = u + 1
-                h = hash_cells(row) & np.uint64(size - 1)
+                h = hash_cells(row, 0) & np.uint64(size - 1)
                 while True:
                     node = slot[h]
                     if node < 0:
@@ -72,21 +77,21 @@ def closure(halt, prompt, output, capacity, max_arcs):
                             first = np.concatenate((first, np.zeros_like(first)))
                         node = nodes
                         nodes += 1
-                        profile[node] = row
+                        profile[node] = row[0]
                         busy[node] = length
                         slot[h] = node
                         if 2 * nodes > size:
                             size *= 4
                             slot = np.full(size, -1, dtype=np.int32)
                             for c in range(nodes):
-                                g = hash_cells(profile[c]) & np.uint64(size - 1)
+                                g = hash_cells(profile, c) & np.uint64(size - 1)
                                 while slot[g] >= 0:
                                     g = (g + np.uint64(1)) & np.uint64(size - 1)
                                 slot[g] = c
                         break
                     same = True
                     for u in range(width):
-                        if profile[node, u] != row[u]:
+                        if profile[node, u] != row[0, u]:
                             same = False
                             break
                     if same:
@@ -98,16 +103,16 @@ def closure(halt, prompt, output, capacity, max_arcs):
     return busy[:nodes].copy(), first[:nodes].copy(), target[:arcs].copy(), move[:arcs].copy(), complete
 
 
-@njit(cache=True, nogil=True)
-def hash_cells(row):
-    """A 64-bit hash of a profile."""
+@njit(cache=True, nogil=True, inline="always")
+def hash_cells(profile, c):
+    """A 64-bit hash of profile c."""
     h = np.uint64(1469598103934665603)
-    for cell in row:
-        h = (h ^ np.uint64(cell)) * np.uint64(1099511628211)
+    for u in range(profile.shape[1]):
+        h = (h ^ np.uint64(profile[c, u])) * np.uint64(1099511628211)
     return h ^ (h >> np.uint64(29))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def room_for(cells, at, prompt, output, capacity):
     """Whether a request fits from cell `at` on."""
     for j in range(output):
@@ -117,34 +122,52 @@ def room_for(cells, at, prompt, output, capacity):
 
 
 @njit(cache=True, nogil=True)
-def sweep(cost, j, lo, hi, scale, start_cost, first, busy, target, move):
-    """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
-    kinds = start_cost.shape[0]
-    # From the empty worker j starts cost no more than from any other: once waiting makes up for that, stop.
-    floor = np.int64(2**62)
-    for k in range(kinds):
-        floor = min(floor, start_cost[k] + scale * move[k] * (j - 1) + cost[j - 1, target[k]])
-    for c in range(lo, hi):
-        best = np.int64(2**62)
+def starts_only(first, busy, target, move, kinds):
+    """The arcs that are starts, for the sweeps: where those of each node begin, wait, rounds in all, class, target."""
+    nodes = busy.shape[0]
+    begin = np.zeros(nodes + 1, dtype=np.int64)
+    size = 0
+    for arc in range(target.shape[0]):
+        size += target[arc] >= 0
+    wait, lag = np.empty(size, dtype=np.int16), np.empty(size, dtype=np.int16)
+    kind, to = np.empty(size, dtype=np.int16), np.empty(size, dtype=np.int32)
+    at = 0
+    for c in range(nodes):
         arc = first[c]
         for w in range(busy[c] + 1):
-            wait = scale * w * j
-            if wait + floor >= best:
-                break
             for k in range(kinds):
-                node = target[arc]
-                if node >= 0:
-                    value = wait + start_cost[k] + scale * move[arc] * (j - 1) + cost[j - 1, node]
-                    best = min(best, value)
+                if target[arc] >= 0:
+                    wait[at], lag[at], kind[at], to[at] = w, w + move[arc], k, target[arc]
+                    at += 1
                 arc += 1
+        begin[c + 1] = at
+    return begin, wait, lag, kind, to
+
+
+@njit(cache=True, nogil=True)
+def sweep(cost, j, lo, hi, scale, start_cost, begin, wait, lag, kind, to):
+    """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
+    # From the empty worker j starts cost no more than from any other: once waiting makes up for that, stop.
+    floor = np.int64(2**62)
+    for arc in range(begin[1]):
+        floor = min(floor, start_cost[kind[arc]] + scale * lag[arc] * (j - 1) + cost[j - 1, to[arc]])
+    for c in range(lo, hi):
+        best = np.int64(2**62)
+        for arc in range(begin[c], begin[c + 1]):
+            idle = scale * wait[arc] * j
+            if idle + floor >= best:
+                break
+            # The wait delays all j requests, the rounds after the start all but the one that starts.
+            delay = idle + scale * (lag[arc] - wait[arc]) * (j - 1)
+            best = min(best, delay + start_cost[kind[arc]] + cost[j - 1, to[arc]])
         cost[j, c] = best
 
 
 @njit(cache=True, nogil=True)
-def sweeps(cost, scale, start_cost, first, busy, target, move):
+def sweeps(cost, scale, start_cost, begin, wait, lag, kind, to):
     """Fill all of ``cost[1:]``."""
     for j in range(1, cost.shape[0]):
-        sweep(cost, j, 0, cost.shape[1], scale, start_cost, first, busy, target, move)
+        sweep(cost, j, 0, cost.shape[1], scale, start_cost, begin, wait, lag, kind, to)
 
 
 @njit(cache=True, nogil=True)
