@@ -694,7 +694,9 @@ def survivors_of(children, killer, beam):
     kept = np.flatnonzero(killer < 0)
     if beam < 0 or kept.shape[0] <= beam:
         return kept
-    return np.sort(kept[np.argsort(children.bound[kept], kind="mergesort")[:beam]])
+    best = np.zeros(kept.shape[0], dtype=np.bool_)
+    best[np.argsort(children.bound[kept], kind="mergesort")[:beam]] = True
+    return kept[best]
 
 
 @njit(cache=True, nogil=True)
