@@ -14,8 +14,16 @@ from strategies import instances
 from kvopt import Instance, solve
 from kvopt.bounds import lower_bound
 from kvopt.bounds import prices as plain
-from kvopt.bounds.packing import DENOMINATOR, Packing, Rewards, certificate, first_rewards, first_schedule, rounded
-from kvopt.exact.proof import varints
+from kvopt.bounds.packing import (
+    DENOMINATOR,
+    Packing,
+    Rewards,
+    certificate,
+    first_rewards,
+    first_schedule,
+    rounded,
+    varints,
+)
 from kvopt.verify import Problem, Refusal, check_certificate, check_packing
 
 

@@ -47,7 +47,7 @@ SWEEP_WORK, MOST_SWEEPS = 500_000, 300
 MOST_CANDIDATES = 3_000_000
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
 #: relative step of prices.
-SMOOTHING, REWARD_STEP, PRICE_STEP = (0.003, 0.0005), 0.015, 0.03
+SMOOTHING, REWARD_STEP, PRICE_STEP = (0.001, 0.0003), 0.015, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,8 +276,6 @@ def ascend(packing: Packing, starts: IntArray, work: float) -> Rewards | None:
 
 def certificate(rewards: Rewards, swept: Swept) -> Certificate:
     """Rewards, prices, and for each candidate its label: 0 for a new one, else how far back it is."""
-    from kvopt.exact.proof import varints
-
     codes = []
     for begin, end in zip(swept.first[:-1].tolist(), swept.first[1:].tolist(), strict=True):
         label = swept.group[begin:end].astype(np.int64)
@@ -288,3 +286,15 @@ def certificate(rewards: Rewards, swept: Swept) -> Certificate:
     prices = plain.certificate(MemoryPrices(rewards.price, DENOMINATOR)).data
     text = base64.b64encode(zlib.compress(stream, 6)).decode()
     return Certificate("packing", {**prices, "rewards": rewards.reward.tolist(), "codes": text})
+
+
+def varints(values: IntArray) -> bytes:
+    """Unsigned integers in groups of seven bits, the low ones first, the high bit set on all but an integer's last.
+
+    >>> varints(np.array([5, 300])).hex(" ")
+    '05 ac 02'
+    """
+    groups = max(1, -(-int(values.max(initial=0)).bit_length() // 7))
+    rest = values[:, None] >> 7 * np.arange(groups)
+    more = np.append(rest[:, 1:] > 0, np.zeros((len(values), 1), dtype=bool), axis=1)
+    return (rest & 127 | more << 7).astype(np.uint8)[(rest > 0) | (np.arange(groups) == 0)].tobytes()
