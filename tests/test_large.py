@@ -18,7 +18,7 @@ from kvopt.bounds import prices as price_bounds
 from kvopt.errors import InputError
 from kvopt.generate import generate
 from kvopt.large import kernels
-from kvopt.large.annealing import Annealer
+from kvopt.large.annealing import IDLE_OUTPUTS, Annealer
 from kvopt.large.prices import staggered
 from kvopt.model import Result
 from kvopt.monitor import Monitor
@@ -94,22 +94,25 @@ def test_value_is_the_total_latency() -> None:
     annealer = Annealer(instance, prices, monitor)
     order = np.argsort(instance.volume)
     rival = annealer._start(order)
-    kernels.anneal(*annealer._call(rival, np.zeros(30, dtype=np.int64), 30, 1, 0))
     *_, least, plain, timed = annealer.columns
+    whole = instance.capacity * plain
+    kernels.anneal(*annealer._call(rival, np.zeros(30, dtype=np.int64), whole, 30, 1, 0))
     running, last_start = int(rival.front[0]), int(rival.front[1])
     idle = kernels.priced_idle(
-        instance.capacity,
-        rival.last,
-        rival.level,
-        running,
-        plain,
-        timed,
-        last_start,
-        len(plain) + instance.output.max(),
+        whole, rival.last, rival.level, running, plain, timed, last_start, len(plain) + instance.output.max()
     )
-    lagrangian = least.sum() - instance.capacity * plain[-1]
+    lagrangian = least.sum() - whole[-1]
     _, output, arrival = columns(instance)
     assert rival.value[0] + idle + lagrangian == pytest.approx(total_latency(output, arrival, rival.starts.tolist()))
+
+
+def test_memory_that_idles_anyway_follows_the_requests_served() -> None:
+    """Where long outputs are served more memory has to stay free than where short ones are."""
+    instance = Instance(1000, [100] * 200, [10] * 100 + [200] * 100)
+    annealer = Annealer(instance, price_bounds.fluid(instance), Monitor(instance))
+    room = np.diff(annealer.room(np.arange(200), np.arange(200) * 10))
+    filled = room[[500, 1500]] / np.diff(annealer.columns[4])[[500, 1500]]
+    assert filled == pytest.approx([1000 - IDLE_OUTPUTS * 10, 1000 - IDLE_OUTPUTS * 200])
 
 
 def test_beats_the_policies() -> None:

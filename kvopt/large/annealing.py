@@ -19,7 +19,7 @@ from kvopt.bounds.evaluation import least_costs
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.exact.watch import Watch
 from kvopt.large import kernels
-from kvopt.model import Instance, IntArray
+from kvopt.model import FloatArray, Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies.backlog import list_schedule
 
@@ -29,6 +29,9 @@ LEAST_WINDOW, MOST_WINDOW = 40, 100
 COMMIT_SHARE = 25
 #: It may exchange with so many places behind it, and with more the finer requests differ: times the root of n.
 LEAST_REACH, REACH_FACTOR = 300, 3
+#: Memory that idles anyway, in mean outputs of the requests being served: half of one because running requests grow,
+#: some more because nothing fits exactly. The mean is taken over this part of the order.
+IDLE_OUTPUTS, SERVED_SHARE = 0.7, 0.05
 #: First and last temperature (see `kernels.anneal`).
 HOT, COLD = 0.01, 0.001
 #: Requests fixed between two comparisons: at least so many, and more where that makes too many comparisons.
@@ -74,6 +77,7 @@ class Annealer:
         timed = np.concatenate(([0.0], np.cumsum(price * np.arange(len(price)))))
         self.instance, self.monitor, self.watch = instance, monitor, Watch(monitor)
         self.columns = (instance.prompt, instance.output, instance.arrival, least, plain, timed)
+        self._price = price
         self.moves, self.seconds = 0.0, 0.0
         # No more requests than this can ever run at once.
         self._room = int(np.searchsorted(np.cumsum(np.sort(instance.prompt + 1)), instance.capacity, "right")) + 1
@@ -84,7 +88,7 @@ class Annealer:
         self._most_steps = min(MOST_STEPS, STEPS_PER_PAIR * instance.n**2)
         # Fixing nothing loads the kernel, or compiles it, before the clock of `seconds` starts.
         order = np.arange(instance.n)
-        kernels.anneal(*self._call(self._start(order), order, 0, 1, 0))
+        kernels.anneal(*self._call(self._start(order), order, plain, 0, 1, 0))
 
     @property
     def most_moves(self) -> int:
@@ -107,6 +111,7 @@ class Annealer:
         n = instance.n
         order = np.lexsort((instance.volume, starts))
         usual = starts[order]
+        room = self.room(order, usual)
         windows = -(-n // self._commit)
         count = int(np.clip(moves / (n * GOOD_MOVES), monitor.workers, max(MOST_RIVALS, monitor.workers)))
         count -= count % monitor.workers
@@ -121,7 +126,8 @@ class Annealer:
             begun = time.perf_counter()
             seeds = random.integers(2**31, size=count).tolist()
             calls = [
-                self._call(rival, usual, stage, int(steps) + 1, own) for rival, own in zip(rivals, seeds, strict=True)
+                self._call(rival, usual, room, stage, int(steps) + 1, own)
+                for rival, own in zip(rivals, seeds, strict=True)
             ]
             outlook = self.watch.run(kernels.anneal, calls)
             if self.watch.halted:
@@ -139,11 +145,22 @@ class Annealer:
         for rival in rivals:
             monitor.offer(rival.starts)
 
-    def _call(self, rival: Rival, usual: IntArray, fixed: int, steps: int, seed: int) -> tuple[Any, ...]:
+    def room(self, order: IntArray, usual: IntArray) -> FloatArray:
+        """Prefix sums of price * memory that good schedules fill, shape (horizon + 1,), for starts `usual` in order."""
+        width = max(1, int(SERVED_SHARE * len(order)))
+        total = np.concatenate(([0], np.cumsum(self.instance.output[order])))
+        places = np.arange(len(order))
+        low, high = np.maximum(places - width // 2, 0), np.minimum(places + width // 2 + 1, len(order))
+        idle = IDLE_OUTPUTS * np.interp(np.arange(len(self._price)), usual, (total[high] - total[low]) / (high - low))
+        return np.concatenate(([0.0], np.cumsum(self._price * (self.instance.capacity - idle))))
+
+    def _call(
+        self, rival: Rival, usual: IntArray, room: FloatArray, fixed: int, steps: int, seed: int
+    ) -> tuple[Any, ...]:
         """Arguments of `kernels.anneal`."""
         state = rival.order, usual, rival.starts, rival.last, rival.level, rival.front, rival.value
         shape = fixed, min(self._window, len(usual)), self._commit, self._reach
-        return self.watch.halt, self.instance.capacity, *self.columns, *state, *shape, steps, HOT, COLD, seed
+        return self.watch.halt, self.instance.capacity, *self.columns, room, *state, *shape, steps, HOT, COLD, seed
 
     def _start(self, order: IntArray) -> Rival:
         """A rival that has fixed nothing yet."""

@@ -76,11 +76,14 @@ def regret(prompt, output, arrival, least, plain, timed, t):
 
 
 @njit(cache=True, nogil=True)
-def priced_idle(capacity, last, level, running, plain, timed, t, p):
-    """Price of the memory that the running requests leave free in the rounds from t to p - 1."""
+def priced_idle(room, last, level, running, plain, timed, t, p):
+    """Price of the memory that the running requests leave free in the rounds from t to p - 1.
+
+    ``room`` holds the prefix sums of price * memory to be filled, the capacity or less.
+    """
     horizon = plain.shape[0] - 1
     a, b = min(t, horizon), min(p, horizon)
-    total = capacity * (plain[b] - plain[a])
+    total = room[b] - room[a]
     for j in range(running):
         if last[j] >= p - 1:
             # These and all behind them run on to round p.
@@ -104,6 +107,7 @@ def anneal(
     least,
     plain,
     timed,
+    room,
     order,
     usual,
     starts,
@@ -123,7 +127,8 @@ def anneal(
     """Anneal an order in a window that slides over its next `fixed` requests, and fix their starts.
 
     The value of a window is the priced regret of its requests and the priced memory left idle up to its last
-    start: both only grow along the order, so a bad move is found out before the window's end. A move swaps or
+    start, less what idles anyway: without this credit an order looks the better the earlier it ends. Values nearly
+    always grow along the order, so a move is refused at the first place where they exceed the bar. A move swaps or
     inserts inside the window, or swaps with a request up to `reach` places behind it; then the request sent back is
     charged the regret it would have at the usual start of that place. After `steps` moves the first `commit`
     requests of the window are fixed and it slides on.
@@ -134,6 +139,8 @@ def anneal(
         Least priced cost of each request.
     plain, timed : float64 arrays of shape (horizon + 1,)
         Prefix sums of price and of round * price.
+    room : float64 array of shape (horizon + 1,)
+        Prefix sums of price * memory that good schedules fill.
     order : int64 array of shape (n,), changed in place
     usual : int64 array of shape (n,)
         Start round to be expected at each place of the order, ascending.
@@ -221,7 +228,7 @@ def anneal(
                     count, t, total = try_running[k], try_now[k], try_value[k]
                 p = first_fit(capacity, from_last, from_level, count, prompt[i], output[i], max(t, arrival[i]))
                 if p > t:
-                    total += priced_idle(capacity, from_last, from_level, count, plain, timed, t, p)
+                    total += priced_idle(room, from_last, from_level, count, plain, timed, t, p)
                 total += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
                 try_running[k + 1] = place(
                     from_last, from_level, count, prompt[i], output[i], p, try_last[k + 1], try_level[k + 1]
@@ -260,7 +267,7 @@ def anneal(
             t = now[0]
             p = first_fit(capacity, last[0], level[0], running[0], prompt[i], output[i], max(t, arrival[i]))
             if p > t:
-                value[0] += priced_idle(capacity, last[0], level[0], running[0], plain, timed, t, p)
+                value[0] += priced_idle(room, last[0], level[0], running[0], plain, timed, t, p)
             value[0] += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
             count = place(last[0], level[0], running[0], prompt[i], output[i], p, last[1], level[1])
             last[0, :count] = last[1, :count]
