@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,14 +41,14 @@ PRICED_SHARES = (0.75, 0.55, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0)
 #: They begin to fall at this part of that, and are this many times what remaining requests and capacity suggest.
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
 #: Comparisons made per second on an ordinary core; least number of sweeps for a start to be affordable.
-WORK_PER_S, LEAST_SWEEPS = 3e8, 50
+WORK_PER_S, LEAST_SWEEPS = 2e8, 50
 #: Work of a sweep besides comparisons; most sweeps.
 SWEEP_WORK, MOST_SWEEPS = 500_000, 300
 #: Most candidates of a sweep: memory, and the length of the certificate.
 MOST_CANDIDATES = 3_000_000
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
 #: relative step of prices.
-SMOOTHING, REWARD_STEP, PRICE_STEP = (0.001, 0.0003), 0.015, 0.03
+SMOOTHING, REWARD_STEP, PRICE_STEP = (0.0002, 0.0001), 0.015, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,14 @@ def first_schedule(instance: Instance) -> IntArray:
     return min(schedules, key=lambda starts: int(starts.sum()))
 
 
-def improved(instance: Instance, below: Bound, starts: IntArray | None = None, *, time_limit_s: float = 10.0) -> Bound:
+def improved(
+    instance: Instance,
+    below: Bound,
+    starts: IntArray | None = None,
+    *,
+    time_limit_s: float = 10.0,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Bound:
     """A packing bound above a given one, if one is found.
 
     Parameters
@@ -206,6 +214,8 @@ def improved(instance: Instance, below: Bound, starts: IntArray | None = None, *
         A schedule, from which the ascent begins; by default `first_schedule`.
     time_limit_s : float
         Budget in nominal seconds; equal arguments give equal bounds.
+    stopped : callable
+        Asked after every sweep, that is after up to a twelfth of the budget, whether to end with what has been found.
     """
     small = int(instance.output.max()) <= MAX_OUTPUT and instance.capacity <= MAX_CAPACITY
     if not small or instance.n > MAX_REQUESTS:
@@ -214,7 +224,7 @@ def improved(instance: Instance, below: Bound, starts: IntArray | None = None, *
     if int((starts + instance.output).max()) > MAX_ROUNDS:
         return below
     packing = Packing(instance)
-    found = ascend(packing, starts, WORK_PER_S * time_limit_s)
+    found = ascend(packing, starts, WORK_PER_S * time_limit_s, stopped)
     if found is None:
         return below
     swept = packing.sweep(found, 1.0)
@@ -222,7 +232,7 @@ def improved(instance: Instance, below: Bound, starts: IntArray | None = None, *
     return Bound(value, certificate(found, swept)) if value > below.value else below
 
 
-def ascend(packing: Packing, starts: IntArray, work: float) -> Rewards | None:
+def ascend(packing: Packing, starts: IntArray, work: float, stopped: Callable[[], bool]) -> Rewards | None:
     """Rewards and prices with a large bound; None where not even the first are affordable.
 
     Steps along the smoothed slopes, each coordinate scaled by the size of its recent slopes (Kingma and Ba, Adam,
@@ -236,7 +246,7 @@ def ascend(packing: Packing, starts: IntArray, work: float) -> Rewards | None:
         candidate = first_rewards(instance, starts, share)
         tried = packing.sweep(rounded(*candidate), smoothing, work / LEAST_SWEEPS)
         spent += tried.work + SWEEP_WORK
-        if not tried.complete:
+        if not tried.complete or stopped():
             break
         (reward, price), swept = candidate, tried
     if swept is None:
@@ -265,7 +275,7 @@ def ascend(packing: Packing, starts: IntArray, work: float) -> Rewards | None:
             slope[count:] /= instance.capacity
             mean = 0.8 * mean + 0.2 * slope
             square = 0.98 * square + 0.02 * slope * slope
-        if part == 1.0 or (best_value is not None and best_value >= latency):
+        if part == 1.0 or stopped() or (best_value is not None and best_value >= latency):
             return best
         number += 1
         move = mean / (1 - 0.8**number) / (np.sqrt(square / (1 - 0.98**number)) + 0.02) * step * (1 - 0.95 * part)
