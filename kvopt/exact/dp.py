@@ -33,25 +33,21 @@ class Attempt:
     ----------
     effort : Effort
         Size of the relaxation.
-    beams : tuple of int
-        Widths of the beams before the proof, ascending; a wider one follows one that found a better schedule.
+    beam : int
+        Width of the beam before the proof.
     budget : int or None
         Children after which the proof is given up; None for the last attempt.
     """
 
     effort: Effort
-    beams: tuple[int, ...]
+    beam: int
     budget: int | None
 
 
 #: With the prices of the fluid schedule, which cost nothing, and with all types apart.
-QUICK = (Attempt(TINY, (30,), 20_000), Attempt(LIGHT, (300,), 50_000))
+QUICK = (Attempt(TINY, 30, 20_000), Attempt(LIGHT, 300, 50_000))
 #: With prices near the best, and with types in classes where they are too many to keep apart.
-THOROUGH = (
-    Attempt(LIGHT, (300, 1_000), 400_000),
-    Attempt(MEDIUM, (1_000,), 800_000),
-    Attempt(HEAVY, (10_000,), None),
-)
+THOROUGH = (Attempt(LIGHT, 1_000, 400_000), Attempt(MEDIUM, 1_000, 800_000), Attempt(HEAVY, 10_000, None))
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -105,12 +101,9 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 
 def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
     """Threshold and outcome of a pass that is a proof when it is complete."""
-    for beam in attempt.beams:
-        threshold = incumbent(search.monitor)
-        # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
-        done = search.run(threshold, beam, record=True)
-        if not done.cut or incumbent(search.monitor) == threshold:
-            break
+    threshold = incumbent(search.monitor)
+    # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
+    done = search.run(threshold, attempt.beam, record=True)
     if done.cut:
         threshold = incumbent(search.monitor)
         done = search.run(threshold, record=True, budget=attempt.budget)

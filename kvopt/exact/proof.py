@@ -34,7 +34,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             if relaxation is None
             else {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()},
             "layers": len(done.layers),
-            "codes": base64.b64encode(zlib.compress(stream, 6)).decode(),
+            "codes": base64.b64encode(zlib.compress(stream, 4)).decode(),
         },
     )
 

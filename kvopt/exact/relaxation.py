@@ -30,7 +30,7 @@ MULTIPLIER_STEPS = 24
 #: Smallest graph whose sweeps are shared among threads.
 SHARED_NODES = 20_000
 #: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
-STRIDE_END = 1e-2
+STRIDE_END = 0.1
 #: Longest output (cells of a profile) for which the relaxation is tried.
 MAX_OUTPUT = 256
 
