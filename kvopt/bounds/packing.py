@@ -41,7 +41,7 @@ PRICED_SHARES = (0.75, 0.55, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0)
 #: They begin to fall at this part of that, and are this many times what remaining requests and capacity suggest.
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
 #: Comparisons made per second on an ordinary core; least number of sweeps for a start to be affordable.
-WORK_PER_S, LEAST_SWEEPS = 2e8, 50
+WORK_PER_S, LEAST_SWEEPS = 4e8, 25
 #: Work of a sweep besides comparisons; most sweeps.
 SWEEP_WORK, MOST_SWEEPS = 500_000, 300
 #: Most candidates of a sweep: memory, and the length of the certificate.

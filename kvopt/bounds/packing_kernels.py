@@ -21,6 +21,21 @@ def below(first, second, words, high):
 
 
 @njit(cache=True, nogil=True)
+def signature(profile, words, bits, most):
+    """Eight bits for each of eight cells, as many set as the cell is full: of a profile nowhere above, no others are.
+
+    Bits of the second are a cheap test that most pairs of profiles fail.
+    """
+    cells = 64 // bits
+    marks = np.uint64(0)
+    for i in range(8):
+        u = i * (words * cells - 1) // 8
+        held = np.int64((profile[u // cells] >> np.uint64(bits * (u % cells))) & np.uint64((1 << bits) - 1))
+        marks |= ((np.uint64(1) << np.uint64(held * 8 // most)) - np.uint64(1)) << np.uint64(8 * i)
+    return marks
+
+
+@njit(cache=True, nogil=True)
 def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smoothing, most, most_work):
     """All packings of profitable starts, round by round; dominated labels are given up for their dominators.
 
@@ -67,6 +82,7 @@ def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smo
     label_soft, label_size = np.zeros(size), 1
     labels, first_label, candidates, best, work = 1, 0, 0, np.int64(0), np.int64(0)
     round_of, first = np.empty(len(gains), dtype=np.int64), np.empty(len(gains) + 1, dtype=np.int64)
+    most_tokens = np.int64(capacity[0] & np.uint64((1 << bits) - 1))
     rounds = 0
     now = 0
     complete = True
@@ -141,22 +157,38 @@ def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smo
         order = np.argsort(worth[t] * tokens[:here] - weight[:here], kind="mergesort")
         leader = np.empty(here, dtype=np.int32)
         tops, last = 0, 0
-        kept_weight, kept_tokens = np.empty(here, dtype=np.int64), np.empty(here, dtype=np.int64)
+        kept_weight, kept_tokens = np.empty(here + 64, dtype=np.int64), np.empty(here, dtype=np.int64)
+        kept_mark = np.empty(here + 64, dtype=np.uint64)
         for place in range(here):
             x = order[place]
             found = -1
             if tops > 0 and kept_weight[last] >= weight[x] and below(kept[last], profile[x], words, high[0]):
                 found = last
             else:
-                for j in range(tops):
-                    if kept_weight[j] >= weight[x] and below(kept[j], profile[x], words, high[0]):
-                        found = j
+                mark, gained = ~signature(profile[x], words, bits, most_tokens), weight[x]
+                for base in range(0, tops, 64):
+                    marks, heavier = kept_mark[base : base + 64], kept_weight[base : base + 64]
+                    possible = 0
+                    for j in range(64):
+                        possible += ((marks[j] & mark) == 0) & (heavier[j] >= gained)
+                    if possible == 0:
+                        continue
+                    for j in range(min(64, tops - base)):
+                        if (
+                            (marks[j] & mark) == 0
+                            and heavier[j] >= gained
+                            and below(kept[base + j], profile[x], words, high[0])
+                        ):
+                            found = base + j
+                            break
+                    if found >= 0:
                         break
                 work += tops if found < 0 else found
             if found < 0:
                 for q in range(words):
                     kept[tops, q] = profile[x, q]
                 kept_weight[tops], kept_tokens[tops] = weight[x], tokens[x]
+                kept_mark[tops] = signature(profile[x], words, bits, most_tokens)
                 found = tops
                 tops += 1
             last = found
