@@ -161,8 +161,9 @@ def anneal(
     n = order.shape[0]
     horizon = plain.shape[0] - 1
     rows, size = window + 1, last_now.shape[0]
-    last, level = np.zeros((rows, size), dtype=np.int64), np.zeros((rows, size), dtype=np.int64)
-    try_last, try_level = np.zeros((rows, size), dtype=np.int64), np.zeros((rows, size), dtype=np.int64)
+    # Only what runs is read of a row; clearing rows for thousands of requests takes longer than the moves.
+    last, level = np.empty((rows, size), dtype=np.int64), np.empty((rows, size), dtype=np.int64)
+    try_last, try_level = np.empty((rows, size), dtype=np.int64), np.empty((rows, size), dtype=np.int64)
     running, now = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     try_running, try_now = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     value, try_value = np.zeros(rows), np.zeros(rows)
@@ -275,7 +276,7 @@ def anneal(
             running[0], now[0] = count, p
             starts[i] = p
         done = min(done + commit, stop)
-    last_now[:], level_now[:] = last[0], level[0]
+    last_now[: running[0]], level_now[: running[0]] = last[0, : running[0]], level[0, : running[0]]
     front[0], front[1], front[2] = running[0], now[0], done
     value_now[0] = value[0]
     return outlook
