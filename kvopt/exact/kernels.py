@@ -575,6 +575,17 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
     candidate = np.empty(words, dtype=np.uint64)
     maybe = np.empty(CHUNK, dtype=np.bool_)
     winners = np.zeros(RECENT, dtype=np.int64)
+    largest = 0
+    for b in range(lo, hi):
+        largest = max(largest, begin[b + 1] - begin[b])
+    ranked = np.empty(largest, dtype=np.int64)
+    # Of the kept labels of a bucket: profile (and a word of zeros), its first two words, value, time, busy cells.
+    rows = np.zeros((largest, words + 1), dtype=np.uint64)
+    word, following = np.zeros(largest, dtype=np.uint64), np.zeros(largest, dtype=np.uint64)
+    values, times, ends = np.empty(largest, np.int64), np.empty(largest, np.int64), np.empty(largest, np.int64)
+    kept = np.empty(largest, dtype=np.int32)
+    # Memory of kept labels from each round on: it must not exceed the candidate's either, and falls with d.
+    rest = np.empty((largest, width + 1), dtype=np.int32)
     for b in range(lo, hi):
         size = begin[b + 1] - begin[b]
         if size == 1:
@@ -583,7 +594,7 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
         least = value[members[0]]
         for i in members:
             least = min(least, value[i])
-        rank = np.empty(size, dtype=np.int64)
+        rank = ranked[:size]
         for j in range(size):
             i = members[j]
             area = np.int64(0)
@@ -595,13 +606,6 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
                 | min(np.int64(mark[i]), np.int64(1023))
             )
         sorted_members = members[np.argsort(rank, kind="mergesort")]
-        # Of the kept labels: profile, its first two words, value, time, busy cells.
-        rows = np.zeros((size, words + 1), dtype=np.uint64)
-        word, following = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.uint64)
-        values, times, ends = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
-        kept = np.empty(size, dtype=np.int32)
-        # Memory of kept labels from each round on: it must not exceed the candidate's either, and falls with d.
-        rest = np.empty((size, width + 1), dtype=np.int32)
         alive = 0
         recent = np.int64(0)
         due = latest[b]

@@ -134,6 +134,7 @@ class Search:
         self.priced = self._price_tables()
         rows = min(SMALL_CHILDREN, BYTES_PER_CALL // (self.width * np.dtype(self.cell).itemsize))
         self.room = self._room(rows)
+        self.rooms: list[Children] = []
 
     def _multipliers(self) -> tuple[IntArray, bool]:
         """Weights whose sum over the remaining requests identifies them: exactly (mixed radix) if it fits."""
@@ -304,11 +305,16 @@ class Search:
         """Children of labels lo..hi-1 in order of generation."""
         parts = []
         while True:
-            out = self._room(self.rows_per_call)
+            # Rooms are kept, because fresh memory costs more than what is written into it.
+            try:
+                out = self.rooms.pop()
+            except IndexError:
+                out = self._room(self.rows_per_call)
             lo, made = kernels.expand(  # type: ignore[call-arg]
                 self.watch.halt, lo, hi, *fixed, out, gap_kind, gap_start
             )
             parts.append(Children(*(column[:made].copy() for column in out)))
+            self.rooms.append(out)
             if lo >= hi or self.watch.halted:
                 return parts
 
