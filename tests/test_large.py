@@ -19,7 +19,7 @@ from kvopt.errors import InputError
 from kvopt.generate import generate
 from kvopt.large import kernels
 from kvopt.large.annealing import IDLE_OUTPUTS, Annealer
-from kvopt.large.prices import staggered
+from kvopt.large.prices import anneal, staggered
 from kvopt.model import Result
 from kvopt.monitor import Monitor
 from kvopt.solving import solve
@@ -124,6 +124,33 @@ def test_beats_the_policies() -> None:
     Annealer(instance, prices, monitor).run(policy.schedule.starts, 300_000, 0)
     assert monitor.incumbent < 0.97 * policy.total_latency
     assert price_bounds.evaluate(instance, prices) > 0.94 * monitor.incumbent
+
+
+@pytest.mark.parametrize(("n", "passes"), [(1000, [5e5, 25e6, 67.5e6]), (200_000, [5e5, 98e6])])
+def test_thin_passes_are_left_out(n: int, passes: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A huge backlog must not spend a quarter of its time on a pass whose schedule the next one hardly uses."""
+    instance = Instance(1000, [10] * n, [10] * n)
+    monitor = Monitor(instance, time_limit_s=100.0)
+    monitor.offer(list(range(n)))
+    planned: list[float] = []
+
+    class Pretended:
+        """A million moves a second, on a clock of its own."""
+
+        moves, seconds, most_moves = 1e6, 1.0, float("inf")
+
+        def __init__(self, *arguments: object) -> None:
+            pass
+
+        def run(self, starts: object, moves: float, seed: int, deadline_s: float = float("inf")) -> None:
+            planned.append(moves)
+            if deadline_s < float("inf"):
+                monitor.time_limit_s -= deadline_s - monitor.elapsed_s
+
+    monkeypatch.setattr("kvopt.large.prices.Annealer", Pretended)
+    anneal(instance, price_bounds.fluid(instance), monitor)
+    assert planned[: len(passes)] == pytest.approx(passes, rel=0.1)
+    assert sum(planned) < 1.01e8
 
 
 def test_one_request_as_large_as_the_capacity() -> None:
