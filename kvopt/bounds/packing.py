@@ -36,8 +36,8 @@ from kvopt.model import Certificate, FloatArray, Instance, IntArray
 DENOMINATOR = 2**16
 #: Longest output, most tokens of capacity, most requests and most rounds of a schedule for which packings are tried.
 MAX_OUTPUT, MAX_CAPACITY, MAX_REQUESTS, MAX_ROUNDS = 256, 2**15 - 1, 400, 20_000
-#: Prices end there at the latest, as parts of the schedule's length; one by one, as long as a sweep is affordable.
-PRICED_SHARES = (0.75, 0.55, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0)
+#: Prices may end at these parts of the schedule's length; tried one by one, as long as a sweep is affordable.
+PRICED_SHARES = (1.4, 1.0, 0.75, 0.55, 0.45, 0.4, 0.35, 0.3, 0.27, 0.24, 0.21, 0.18, 0.15, 0.1, 0.05, 0.0)
 #: They begin to fall at this part of that, and are this many times what remaining requests and capacity suggest.
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
 #: Comparisons made per second on an ordinary core; least number of sweeps for a start to be affordable.
@@ -241,20 +241,23 @@ def ascend(packing: Packing, starts: IntArray, work: float, stopped: Callable[[]
     instance, spent = packing.instance, 0.0
     latency = int((starts + instance.output - instance.arrival).sum())
     largest = float(first_rewards(instance, starts, PRICED_SHARES[-1])[0].max())
-    smoothing, swept = SMOOTHING[0] * largest, None
+    smoothing, swept, best, best_value = SMOOTHING[0] * largest, None, None, -1
     for share in PRICED_SHARES:
         candidate = first_rewards(instance, starts, share)
-        tried = packing.sweep(rounded(*candidate), smoothing, work / LEAST_SWEEPS)
+        rewards = rounded(*candidate)
+        tried = packing.sweep(rewards, smoothing, 3 * work / LEAST_SWEEPS)
         spent += tried.work + SWEEP_WORK
         if not tried.complete or stopped():
             break
-        (reward, price), swept = candidate, tried
+        value = packing.value(rewards, tried)
+        if value > best_value:
+            (reward, price), swept, best, best_value = candidate, tried, rewards, value
     if swept is None:
         return None
     scale = np.maximum(price, PRICE_FACTOR / instance.capacity)
     point = np.concatenate((reward, price))
     mean, square = np.zeros(len(point)), np.zeros(len(point))
-    count, best, best_value, step, number = len(reward), None, None, 1.0, 0
+    count, step, number = len(reward), 1.0, 0
     best_point = point
     while True:
         rewards = rounded(point[:count], point[count:])
@@ -268,14 +271,14 @@ def ascend(packing: Packing, starts: IntArray, work: float, stopped: Callable[[]
             mean[:] = 0
         else:
             value = packing.value(rewards, swept)
-            if best_value is None or value > best_value:
+            if value > best_value:
                 best, best_value, best_point = rewards, value, point
             slope = np.concatenate(packing.slopes(swept, smoothing, len(price)))
             slope[:count] /= packing.types.count
             slope[count:] /= instance.capacity
             mean = 0.8 * mean + 0.2 * slope
             square = 0.98 * square + 0.02 * slope * slope
-        if part == 1.0 or stopped() or (best_value is not None and best_value >= latency):
+        if part == 1.0 or stopped() or best_value >= latency:
             return best
         number += 1
         move = mean / (1 - 0.8**number) / (np.sqrt(square / (1 - 0.98**number)) + 0.02) * step * (1 - 0.95 * part)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kvopt.bounds import growth, prices, volume
+from kvopt.bounds import growth, packing, prices, volume
+from kvopt.bounds.bound import Bound
 from kvopt.exact.proof import search_certificate
 from kvopt.exact.relaxation import ALL_TYPES, HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
 from kvopt.exact.search import Pass, Search, profile_sizes
@@ -23,6 +24,10 @@ from kvopt.verify import MOST_OUTPUT
 #: Width of the beam that the memory prices alone guide; with more types than `ALL_TYPES` this many moves of
 #: annealing for each request find better schedules in the same time, and so many times more before each later attempt.
 FIRST_BEAM, FIRST_MOVES, MORE_MOVES = 100, 5_000, 5
+
+#: With more types than this a proof is hardly in reach, and a packing bound comes before the first attempt: nominal
+#: seconds for it at most, and part of the time left.
+HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 60.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         policy(instance, monitor)
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
+    cheap = volume.bound(instance)
     for attempt in QUICK:
         tighten(search, attempt.effort, all_types=True)
         if attempt is QUICK[0] or search.all_types_relaxed:
@@ -68,6 +74,10 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         price_bound = search.ceiling(search.root_bound)
         for number, attempt in enumerate(THOROUGH):
             improve(search, number)
+            if number == 0 and len(instance.types) > HOPELESS_TYPES:
+                cheap = packed(search, cheap)
+                if monitor.gap_reached:
+                    break
             tighten(search, attempt.effort)
             threshold, proof = attempted(search, attempt)
             if proof.complete or monitor.stopped:
@@ -89,7 +99,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         "layers": len(proof.layers),
     }
     if not proof.complete:
-        cheap = max(volume.bound(instance), growth.improved(instance, search.prices), key=lambda bound: bound.value)
+        cheap = max(cheap, growth.improved(instance, search.prices), key=lambda bound: bound.value)
         if cheap.value > proof.bound:
             monitor.raise_bound(cheap.value)
             return Answer(cheap.value, cheap.certificate, statistics)
@@ -117,6 +127,19 @@ def sharpened(search: Search) -> Search:
     if sharper.scale == search.scale:
         sharper.relaxation = search.relaxation
     return sharper
+
+
+def packed(search: Search, below: Bound) -> Bound:
+    """The packing bound around the best schedule, or the given one where that is better."""
+    instance, monitor = search.instance, search.monitor
+    budget_s = min(PACKING_LIMIT_S, PACKING_SHARE * monitor.remaining_s)
+    if monitor.stopped or monitor.gap_reached:
+        return below
+    bound = packing.improved(
+        instance, below, monitor.best_starts, time_limit_s=budget_s, stopped=lambda: monitor.stopped
+    )
+    monitor.raise_bound(bound.value)
+    return bound
 
 
 def improve(search: Search, number: int) -> None:
