@@ -184,3 +184,15 @@ def test_mutated_certificates_never_prove_too_much(data: st.DataObject) -> None:
     except Refusal:
         return
     assert value <= solve(instance, "brute-force").total_latency
+
+
+def test_dynamic_programme_takes_it_when_stopped() -> None:
+    """Many large requests: a run without hope of a proof ends with a bound far above the linear programme's."""
+    rng = np.random.default_rng(4)
+    prompt = rng.integers(1, 4, 40)
+    instance = Instance(20, prompt, [int(rng.integers(1, 21 - s)) for s in prompt])
+    assert len(instance.types) > 24
+    result = solve(instance, "dp", time_limit_s=5)
+    assert result.certificate.kind == "packing"
+    assert result.lower_bound > 1.05 * lower_bound(instance, "growth", time_limit_s=1).value
+    assert check_certificate(Problem.of(instance), result.certificate.as_dict()) == result.lower_bound
