@@ -245,7 +245,7 @@ def ascend(packing: Packing, starts: IntArray, work: float, stopped: Callable[[]
     for share in PRICED_SHARES:
         candidate = first_rewards(instance, starts, share)
         rewards = rounded(*candidate)
-        tried = packing.sweep(rewards, smoothing, 3 * work / LEAST_SWEEPS)
+        tried = packing.sweep(rewards, smoothing, work / LEAST_SWEEPS)
         spent += tried.work + SWEEP_WORK
         if not tried.complete or stopped():
             break

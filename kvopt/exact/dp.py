@@ -27,7 +27,7 @@ FIRST_BEAM, FIRST_MOVES, MORE_MOVES = 100, 5_000, 5
 
 #: With more types than this a proof is hardly in reach, and a packing bound comes before the first attempt: nominal
 #: seconds for it at most, and part of the time left.
-HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 60.0, 0.5
+HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 90.0, 0.75
 
 
 @dataclass(frozen=True)
