@@ -20,8 +20,8 @@ ProgressCallback = Callable[[dict[str, Any]], None]
 MOST_WORKERS = 1_000
 #: Largest memory limit and largest target gap: whoever wants more wants none.
 MOST_GB, MOST_GAP = 1e9, 1e9
-#: Seconds between two progress reports.
-REPORT_EVERY_S = 0.2
+#: Seconds between two progress reports, and between two looks at the memory in use.
+REPORT_EVERY_S, WEIGH_EVERY_S = 0.2, 0.02
 
 
 def resident_gb(process: int | None = None) -> float:
@@ -86,6 +86,7 @@ class Monitor:
         self.trajectory: list[tuple[float, int | None, int | None]] = []
         self._on_progress = on_progress
         self._out_of_memory = False
+        self._last_weighed = float("-inf")
         self._started = time.perf_counter()
         self._paused_at: float | None = None
         #: Seconds during which the clock stood still.
@@ -119,6 +120,10 @@ class Monitor:
         if self.remaining_s <= 0:
             return "time limit"
         if self.memory_limit_gb is not None and not self._out_of_memory:
+            now = time.perf_counter()
+            if now - self._last_weighed < WEIGH_EVERY_S:
+                return None
+            self._last_weighed = now
             used_gb = resident_gb() + sum(resident_gb(child) for child in self.children)
             self._out_of_memory = used_gb > self.memory_limit_gb  # stays so when the solver frees its memory
         return "memory limit" if self._out_of_memory else None

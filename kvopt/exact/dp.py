@@ -167,8 +167,10 @@ def tighten(search: Search, effort: Effort, *, all_types: bool = False) -> None:
         found = relax(*given)
     if found is None or monitor.stopped:
         return
-    before, search.relaxation = search.relaxation, found
-    if raise_bound(search) < (monitor.bound or 0):
+    before, bound_before = search.relaxation, search.root_bound
+    search.relaxation = found
+    raise_bound(search)
+    if search.root_bound < bound_before:
         search.relaxation = before
 
 
