@@ -11,17 +11,17 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
-def below(first, second, words, high):
-    """Whether no cell of the first profile is above that of the second."""
+@njit(cache=True, nogil=True, inline="always")
+def below(first, a, second, b, words, high):
+    """Whether no cell of profile ``first[a]`` is above that of ``second[b]``."""
     for q in range(words):
-        if ((second[q] | high) - first[q]) & high != high:
+        if ((second[b, q] | high) - first[a, q]) & high != high:
             return False
     return True
 
 
-@njit(cache=True, nogil=True)
-def signature(profile, words, bits, most):
+@njit(cache=True, nogil=True, inline="always")
+def signature(profile, x, words, bits, most):
     """Eight bits for each of eight cells, as many set as the cell is full: of a profile nowhere above, no others are.
 
     Bits of the second are a cheap test that most pairs of profiles fail.
@@ -30,7 +30,7 @@ def signature(profile, words, bits, most):
     marks = np.uint64(0)
     for i in range(8):
         u = i * (words * cells - 1) // 8
-        held = np.int64((profile[u // cells] >> np.uint64(bits * (u % cells))) & np.uint64((1 << bits) - 1))
+        held = np.int64((profile[x, u // cells] >> np.uint64(bits * (u % cells))) & np.uint64((1 << bits) - 1))
         marks |= ((np.uint64(1) << np.uint64(held * 8 // most)) - np.uint64(1)) << np.uint64(8 * i)
     return marks
 
@@ -162,10 +162,10 @@ def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smo
         for place in range(here):
             x = order[place]
             found = -1
-            if tops > 0 and kept_weight[last] >= weight[x] and below(kept[last], profile[x], words, high[0]):
+            if tops > 0 and kept_weight[last] >= weight[x] and below(kept, last, profile, x, words, high[0]):
                 found = last
             else:
-                mark, gained = ~signature(profile[x], words, bits, most_tokens), weight[x]
+                mark, gained = ~signature(profile, x, words, bits, most_tokens), weight[x]
                 for base in range(0, tops, 64):
                     marks, heavier = kept_mark[base : base + 64], kept_weight[base : base + 64]
                     possible = 0
@@ -177,7 +177,7 @@ def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smo
                         if (
                             (marks[j] & mark) == 0
                             and heavier[j] >= gained
-                            and below(kept[base + j], profile[x], words, high[0])
+                            and below(kept, base + j, profile, x, words, high[0])
                         ):
                             found = base + j
                             break
@@ -188,7 +188,7 @@ def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smo
                 for q in range(words):
                     kept[tops, q] = profile[x, q]
                 kept_weight[tops], kept_tokens[tops] = weight[x], tokens[x]
-                kept_mark[tops] = signature(profile[x], words, bits, most_tokens)
+                kept_mark[tops] = signature(profile, x, words, bits, most_tokens)
                 found = tops
                 tops += 1
             last = found
