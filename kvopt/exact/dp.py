@@ -25,8 +25,8 @@ from kvopt.verify import MOST_OUTPUT
 #: annealing for each request find better schedules in the same time, and so many times more before each later attempt.
 FIRST_BEAM, FIRST_MOVES, MORE_MOVES = 100, 5_000, 5
 
-#: With more types than this a proof is hardly in reach, and a packing bound comes before the first attempt: nominal
-#: seconds for it at most, and part of the time left.
+#: With more types than this, and a first thorough attempt that did not get through half of the layers, a proof is
+#: hardly in reach, and a packing bound comes before the next: nominal seconds for it at most, part of the time left.
 HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 90.0, 0.75
 
 
@@ -74,7 +74,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         price_bound = search.ceiling(search.root_bound)
         for number, attempt in enumerate(THOROUGH):
             improve(search, number)
-            if number == 0 and len(instance.types) > HOPELESS_TYPES:
+            if number == 1 and hopeless(instance, proof):
                 cheap = packed(search, cheap)
                 if monitor.gap_reached:
                     break
@@ -127,6 +127,11 @@ def sharpened(search: Search) -> Search:
     if sharper.scale == search.scale:
         sharper.relaxation = search.relaxation
     return sharper
+
+
+def hopeless(instance: Instance, proof: Pass) -> bool:
+    """Whether a given-up proof shows that others will hardly do better."""
+    return len(instance.types) > HOPELESS_TYPES and 2 * len(proof.layers) < instance.n
 
 
 def packed(search: Search, below: Bound) -> Bound:
