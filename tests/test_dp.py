@@ -90,6 +90,27 @@ def test_threads_change_nothing(types: int, requests: int, monkeypatch: pytest.M
                 assert np.array_equal(getattr(left, name), getattr(right, name)), name
 
 
+class StopsAtTheEnd(Monitor):
+    """A monitor that is interrupted at the very moment a pass has nothing left to do."""
+
+    def report(self, *, force: bool = False, **fields: object) -> None:
+        """Interrupt after the last layer, or after one that keeps nothing."""
+        if "layer" in fields and (fields["layer"] == fields["of"] or fields["labels"] == 0):
+            self.interrupt()
+
+
+def test_a_stop_after_the_last_layer_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a finished pass has found or proved counts, also in the loop of large layers."""
+    monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", 0)
+    instance = Instance(capacity=5, prompt=[1] * 4, output=[1, 1, 3, 3])
+    for threshold in (12, 13):
+        monitor = StopsAtTheEnd(instance)
+        done = Search(instance, memory_prices(instance), monitor).run(threshold)
+        assert monitor.interrupted
+        assert (done.complete, done.bound) == (True, 12)
+    assert monitor.incumbent == 12
+
+
 def test_many_types_without_an_exact_key() -> None:
     """With more types than a 64-bit mixed radix can number, equal remaining sets are compared in full."""
     rows = [(p, o, 1, a) for p in range(3) for o in (1, 2) for a in range(12)]

@@ -246,7 +246,8 @@ class Search:
                 if state != kernels.LARGE:
                     break
             self.monitor.report(layer=len(done.layers), of=n, labels=len(labels.key), beam=beam or "unlimited")
-            if state == kernels.EXCEEDED or (self.monitor.stopped and state != kernels.FINISHED):
+            unfinished = len(done.layers) < n and len(labels.key) > 0
+            if state == kernels.EXCEEDED or (unfinished and self.monitor.stopped):
                 done.bound = min(threshold, self.ceiling(int(labels.bound.min())))
                 return done
         done.complete = not done.cut
