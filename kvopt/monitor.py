@@ -86,8 +86,7 @@ class Monitor:
         self.trajectory: list[tuple[float, int | None, int | None]] = []
         self._on_progress = on_progress
         self._out_of_memory = False
-        self._last_weighed = float("-inf")
-        self._started = time.perf_counter()
+        self._started = self._last_weighed = time.perf_counter()
         self._paused_at: float | None = None
         #: Seconds during which the clock stood still.
         self.paused_s = 0.0

@@ -71,28 +71,10 @@ def fluid_prices(marginal: IntArray, denominator: int | None = None) -> np.ndarr
     >>> fluid_prices(np.array([4, 2, 4]), 8).tolist(), fluid_prices(np.array([2, 0, 2, 4]), 8).tolist()
     ([6, 6, 2], [4, 0, 6, 2])
     """
+    from kvopt.bounds.fluid_kernels import sums_to_busy_end
+
     drops = np.zeros(len(marginal))
     np.divide(1.0 if denominator is None else denominator, marginal, out=drops, where=marginal > 0)
     if denominator is not None:
         drops = np.rint(drops).astype(np.int64)
-    begin = np.flatnonzero(np.diff(marginal, prepend=-1))
-    length = np.diff(begin, append=len(marginal))
-    after = np.zeros(len(begin), dtype=drops.dtype)
-    # Rounds behind the present segment by the volume that they count for, the largest last; what they are worth.
-    stack: list[tuple[int, int, float]] = []
-    columns = (marginal[begin].tolist(), drops[begin].tolist(), length.tolist())
-    total = 0 * drops.sum().item()
-    for k, (volume, drop, rounds) in reversed(list(enumerate(zip(*columns, strict=True)))):
-        if volume == 0:
-            stack, total = [], 0 * total
-            continue
-        behind = 0
-        while stack and stack[-1][0] <= volume:
-            _, more, worth = stack.pop()
-            behind += more
-            total -= more * worth
-        after[k] = total + behind * drop
-        stack.append((volume, behind + rounds, drop))
-        total += (behind + rounds) * drop
-    to_end = np.repeat(begin + length, length) - np.arange(len(marginal))
-    return np.repeat(after, length) + to_end * drops
+    return sums_to_busy_end(marginal, drops)

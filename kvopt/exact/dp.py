@@ -62,7 +62,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         policy(instance, monitor)
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
-    cheap = volume.bound(instance)
+    cheap: list[Bound] = []
     for attempt in QUICK:
         tighten(search, attempt.effort, all_types=True)
         if attempt is QUICK[0] or search.all_types_relaxed:
@@ -75,7 +75,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         for number, attempt in enumerate(THOROUGH):
             improve(search, number)
             if number == 1 and hopeless(instance, proof):
-                cheap = packed(search, cheap)
+                cheap.append(packed(search, volume.bound(instance)))
                 if monitor.gap_reached:
                     break
             tighten(search, attempt.effort)
@@ -99,10 +99,11 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         "layers": len(proof.layers),
     }
     if not proof.complete:
-        cheap = max(cheap, growth.improved(instance, search.prices), key=lambda bound: bound.value)
-        if cheap.value > proof.bound:
-            monitor.raise_bound(cheap.value)
-            return Answer(cheap.value, cheap.certificate, statistics)
+        cheap += [volume.bound(instance), growth.improved(instance, search.prices)]
+        best = max(cheap, key=lambda bound: bound.value)
+        if best.value > proof.bound:
+            monitor.raise_bound(best.value)
+            return Answer(best.value, best.certificate, statistics)
     monitor.raise_bound(proof.bound)
     # The checker does not take longer profiles than that.
     certificate = search_certificate(proof, threshold, search) if search.width <= MOST_OUTPUT else None
@@ -112,6 +113,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
     """Threshold and outcome of a pass that is a proof when it is complete."""
     threshold = incumbent(search.monitor)
+    if search.ceiling(search.root_bound) >= threshold:
+        return threshold, Pass(complete=True, bound=threshold)
     # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
     done = search.run(threshold, attempt.beam, record=True)
     if done.cut:

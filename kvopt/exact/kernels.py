@@ -130,6 +130,28 @@ class Trace(NamedTuple):
     start: np.ndarray
 
 
+@njit(cache=True, nogil=True)
+def price_tables(scale, price, prompt, output, arrival):
+    """`Priced` for types: the cost of each start and its minimum over all later starts, shape (rounds, K)."""
+    horizon, kinds = price.shape[0], prompt.shape[0]
+    price_sum, timed = np.zeros(horizon + 1, dtype=np.int64), np.zeros(horizon + 1, dtype=np.int64)
+    for t in range(horizon):
+        price_sum[t + 1] = price_sum[t] + price[t]
+        timed[t + 1] = timed[t] + price[t] * t
+    cost, least_cost = np.empty((horizon, kinds), dtype=np.int64), np.empty((horizon, kinds), dtype=np.int64)
+    for k in range(kinds):
+        free = output[k] - arrival[k]
+        least = scale * (max(horizon, arrival[k]) + free)
+        for t in range(horizon - 1, -1, -1):
+            end = min(t + output[k], horizon)
+            memory = (prompt[k] + 1 - t) * (price_sum[end] - price_sum[t]) + timed[end] - timed[t]
+            cost[t, k] = scale * (t + free) + memory
+            if t >= arrival[k]:
+                least = min(least, cost[t, k])
+            least_cost[t, k] = least
+    return Priced(scale, price, price_sum, cost, least_cost)
+
+
 @njit(cache=True, nogil=True, inline="always")
 def fits(cells, at, room, k, width):
     """Whether a request of type k can start at cell `at`: no cell above its room."""

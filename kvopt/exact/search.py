@@ -7,6 +7,7 @@ dynamic programme and proves its rules.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -131,9 +132,17 @@ class Search:
             *self._multipliers(),
             instance.capacity,
         )
-        self.priced = self._price_tables()
-        rows = min(SMALL_CHILDREN, BYTES_PER_CALL // (self.width * np.dtype(self.cell).itemsize))
-        self.room = self._room(rows)
+        price = self.prices.numerators
+        self.scale = self.prices.denominator
+        self.horizon = len(price)
+        self.priced: Priced = kernels.price_tables(self.scale, price, types.prompt, types.output, types.arrival)
+        #: What kernel bounds have on top of the true bound, so that they grow by priced idle memory alone.
+        self.offset = instance.capacity * int(self.priced.price_sum[-1])
+        self.first = int(types.arrival.min())
+        self._passed = instance.capacity * int(self.priced.price_sum[min(self.first, self.horizon)])
+        #: Kernel bound of the root by memory prices alone.
+        ahead = self.priced.least_cost[self.first] if self.first < self.horizon else self.scale * types.output
+        self.price_bound = self._passed + int(types.count @ ahead)
         self.rooms: list[Children] = []
 
     def _multipliers(self) -> tuple[IntArray, bool]:
@@ -145,34 +154,19 @@ class Search:
             return np.array(radix[:-1], dtype=np.int64), True
         return np.random.default_rng(0).integers(-(2**62), 2**62, len(radix) - 1, dtype=np.int64), False
 
+    @cached_property
+    def room(self) -> Children:
+        """Arrays for the children of small layers."""
+        return self._room(min(SMALL_CHILDREN, BYTES_PER_CALL // (self.width * np.dtype(self.cell).itemsize)))
+
     def _room(self, rows: int) -> Children:
         """Arrays for so many children."""
         columns = [np.empty(rows, dtype=kind) for kind in CHILD_COLUMNS]
         return Children(np.empty((rows, self.width), dtype=self.cell), *columns)
 
-    def _price_tables(self) -> Priced:
-        """Prices with the cost of each start and its minimum over all later starts, shape (horizon, K)."""
-        types, price = self.instance.types, self.prices.numerators
-        self.scale = self.prices.denominator
-        self.horizon = horizon = len(price)
-        plain = np.concatenate(([0], np.cumsum(price)))
-        timed = np.concatenate(([0], np.cumsum(price * np.arange(horizon))))
-        #: What kernel bounds have on top of the true bound, so that they grow by priced idle memory alone.
-        self.offset = self.instance.capacity * int(plain[-1])
-        start = np.arange(horizon)[:, None]
-        end = np.minimum(start + types.output, horizon)
-        cost = self.scale * (start + types.output - types.arrival)
-        cost = cost + (types.prompt + 1 - start) * (plain[end] - plain[start]) + timed[end] - timed[start]
-        after = self.scale * (np.maximum(horizon, types.arrival) + types.output - types.arrival)
-        allowed = np.where(start >= types.arrival, cost, np.iinfo(np.int64).max)
-        stacked = np.vstack((allowed, after[None, :]))
-        least_cost = np.minimum.accumulate(stacked[::-1])[::-1][:-1]
-        return Priced(self.scale, price, plain, np.ascontiguousarray(cost), np.ascontiguousarray(least_cost))
-
     def root(self) -> Labels:
         """The label with nothing started, at the first arrival."""
         types = self.instance.types
-        first = int(types.arrival.min())
 
         def one(value: int, kind: type[np.signedinteger] = np.int64) -> np.ndarray:
             return np.array([value], dtype=kind)
@@ -180,32 +174,27 @@ class Search:
         return Labels(
             window=np.zeros((1, 2 * self.width), dtype=self.cell),
             rem=types.count.astype(np.uint16)[None, :],
-            key=(types.count * self.shapes.multiplier).sum(keepdims=True),
-            time=one(first),
+            key=one(types.count @ self.shapes.multiplier),
+            time=one(self.first),
             latency=one(0),
-            base=one(self.instance.capacity * int(self.priced.price_sum[min(first, self.horizon)])),
+            base=one(self._passed),
             bound=one(self.root_bound),
             deadline=one(int(kernels.NEVER)),
             mark=one(0, np.int32),
             node=one(0, np.int32),
             lag=one(0),
-            gain=one(0 if self.relaxation is None else int((types.count * self.relaxation.reward).sum())),
+            gain=one(0 if self.relaxation is None else int(types.count @ self.relaxation.reward)),
         )
 
     @property
     def root_bound(self) -> int:
         """Kernel bound of the root (see `ceiling`): the better of memory prices and relaxation."""
-        types = self.instance.types
-        first = int(types.arrival.min())
-        ahead = self.priced.least_cost[first] if first < self.horizon else self.scale * types.output
-        bound = self.instance.capacity * int(self.priced.price_sum[min(first, self.horizon)]) + int(
-            (types.count * ahead).sum()
-        )
-        if self.relaxation is not None:
-            relaxed = self.scale * self.instance.n * first + int(self.relaxation.cost[-1, 0])
-            relaxed += int((types.count * self.relaxation.reward).sum())
-            bound = max(bound, relaxed + self.offset)
-        return bound
+        relaxation = self.relaxation
+        if relaxation is None:
+            return self.price_bound
+        relaxed = self.scale * self.instance.n * self.first + int(relaxation.cost[-1, 0])
+        relaxed += int(self.instance.types.count @ relaxation.reward)
+        return max(self.price_bound, relaxed + self.offset)
 
     @property
     def all_types_relaxed(self) -> bool:
@@ -372,11 +361,12 @@ def within_int64(instance: Instance, prices: MemoryPrices) -> MemoryPrices:
     TooLargeError
         If not even whole rounds would fit.
     """
-    numerators, denominator = prices.numerators, prices.denominator
+    finer = max(0, prices.denominator.bit_length() - LARGEST_DENOMINATOR.bit_length())
+    numerators, denominator = prices.numerators >> finer, prices.denominator >> finer
     end = int(instance.arrival.max()) + len(numerators) + exact_sum(instance.output) + 1
     while denominator > 0:
         rounds = denominator * instance.n * end
-        if denominator <= LARGEST_DENOMINATOR and 8 * (rounds + instance.capacity * exact_sum(numerators)) < 2**62:
+        if 8 * (rounds + instance.capacity * exact_sum(numerators)) < 2**62:
             return MemoryPrices(numerators, denominator)
         numerators, denominator = numerators >> 1, denominator >> 1
     raise TooLargeError("the dynamic programme would leave 64-bit integers; use --solver prices")

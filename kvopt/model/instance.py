@@ -25,6 +25,8 @@ FloatArray = npt.NDArray[np.float64]
 MAX_VALUE = 2**31 - 1
 #: Largest number of requests of one instance.
 MAX_REQUESTS = 10_000_000
+#: Columns of at most this length are summed faster as a list.
+SHORT = 200
 
 
 def volume(prompt: Any, output: Any) -> Any:
@@ -58,11 +60,10 @@ def exact_sum(values: IntArray) -> int:
     -------
     int
     """
-    if len(values) == 0:
-        return 0
-    largest = max(abs(int(values.max())), abs(int(values.min())))
-    if largest * len(values) < 2**63:
-        return int(values.sum())
+    if len(values) > SHORT:
+        largest = max(abs(int(values.max())), abs(int(values.min())))
+        if largest * len(values) < 2**63:
+            return int(values.sum())
     return sum(values.tolist())
 
 
@@ -288,10 +289,15 @@ class Instance:
     @cached_property
     def types(self) -> RequestTypes:
         """Requests grouped by equal (prompt, output, arrival)."""
-        rows = np.column_stack((self.prompt, self.output, self.arrival))
-        unique, inverse, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-        columns = {name: unique[:, j] for j, name in enumerate(("prompt", "output", "arrival"))}
-        columns |= {"count": count, "of_request": inverse.reshape(-1)}
+        order = np.lexsort((self.arrival, self.output, self.prompt))
+        columns = {name: getattr(self, name)[order] for name in ("prompt", "output", "arrival")}
+        differs = np.ones(self.n + 1, dtype=np.bool_)  # from the request before it in order; behind the last one, too
+        differs[1:-1] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns.values()])
+        begin = differs.nonzero()[0]
+        columns = {name: column[begin[:-1]] for name, column in columns.items()}
+        of_request = np.empty(self.n, dtype=np.int64)
+        of_request[order] = differs[:-1].cumsum() - 1
+        columns |= {"count": begin[1:] - begin[:-1], "of_request": of_request}
         return RequestTypes(**{name: frozen_column(column, name) for name, column in columns.items()})
 
     @cached_property
