@@ -85,7 +85,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     root_bound = search.ceiling(search.root_bound)
     if not proof.complete and proof.bound <= root_bound:
         # Labels that prove no more than the root would only burden the certificate.
-        proof = replace(proof, bound=root_bound, layers=[])
+        proof = replace(proof, bound=root_bound, layers=0, traces=[])
         if price_bound == root_bound:
             search.relaxation = None
     relaxation = search.relaxation
@@ -96,7 +96,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         "classes": 0 if relaxation is None else len(relaxation.multipliers),
         "labels": proof.kept,
         "generated": proof.generated,
-        "layers": len(proof.layers),
+        "layers": proof.layers,
     }
     if not proof.complete:
         cheap += [volume.bound(instance), growth.improved(instance, search.prices)]
@@ -134,7 +134,7 @@ def sharpened(search: Search) -> Search:
 
 def hopeless(instance: Instance, proof: Pass) -> bool:
     """Whether a given-up proof shows that others will hardly do better."""
-    return len(instance.types) > HOPELESS_TYPES and 2 * len(proof.layers) < instance.n
+    return len(instance.types) > HOPELESS_TYPES and 2 * proof.layers < instance.n
 
 
 def packed(search: Search, below: Bound) -> Bound:

@@ -854,5 +854,14 @@ def advance(halt, labels, shapes, priced, relaxed, rules, limit, beam, record, m
         labels = next_labels(labels, out, kept, shapes)
         if kept.shape[0] == 0:
             break
-    trace = Trace(sizes[:layers].copy(), gap_kind, gap_start, killer, shift, parent, kind, start)
+    trace = Trace(
+        sizes[:layers].copy(),
+        gap_kind[:gaps],
+        gap_start[:gaps],
+        killer[:children],
+        shift[:children],
+        parent[:kept_labels],
+        kind[:kept_labels],
+        start[:kept_labels],
+    )
     return state, labels, cut, trace

@@ -15,15 +15,18 @@ from numba import njit
 from kvopt.exact.search import Pass, Search
 from kvopt.model import Certificate
 
+#: Compression level: codes compress well, and higher ones take as long as a small search.
+LEVEL = 4
+
 
 def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
     """Certificate of a recorded pass without a cut, for the bound ``done.bound``."""
     prices, relaxation, n = search.prices, search.relaxation, search.instance.n
-    stream = b"".join(
+    depth, parts = 0, []
+    for trace in done.traces:
         # Complete schedules are compared by value: the last layer needs no codes for its children.
-        layer_codes(layer.gap_kind, layer.gap_start, layer.killer, layer.shift, depth == n - 1).tobytes()
-        for depth, layer in enumerate(done.layers)
-    )
+        parts.append(codes_of(trace.sizes, trace.gap_kind, trace.gap_start, trace.killer, trace.shift, n - 1 - depth))
+        depth += len(trace.sizes)
     return Certificate(
         "search",
         {
@@ -33,34 +36,43 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "relaxation": None
             if relaxation is None
             else {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()},
-            "layers": len(done.layers),
-            "codes": base64.b64encode(zlib.compress(stream, 4)).decode(),
+            "layers": done.layers,
+            "codes": base64.b64encode(compressed(b"".join(part.tobytes() for part in parts))).decode(),
         },
     )
 
 
+def compressed(stream: bytes) -> bytes:
+    """The stream in zlib's format; what it is compressed with need not be larger than the stream itself."""
+    window = min(max(len(stream).bit_length(), 9), zlib.MAX_WBITS)
+    packer = zlib.compressobj(LEVEL, wbits=window, memLevel=window - 7)
+    return packer.compress(stream) + packer.flush()
+
+
 @njit(cache=True, nogil=True)
-def layer_codes(gap_kind, gap_start, killer, shift, last):
-    """The layer's numbers as varints: the gap run of each label, then for each child 0 (kept) or dominator and shift.
+def codes_of(sizes, gap_kind, gap_start, killer, shift, last):
+    """A trace's numbers as varints: of each layer the gap run of each label, then of each child 0 (kept) or dominator
+    and shift; the children of layer `last` have no codes.
 
     A varint has the number's bits in groups of seven, the low ones first, the high bit set on all but the last.
     """
     codes = np.empty(20 * (gap_kind.shape[0] + killer.shape[0]), dtype=np.uint8)
-    at = 0
-    for i in range(gap_kind.shape[0]):
-        at = put(codes, at, gap_kind[i])
-        at = put(codes, at, zigzag(gap_start[i]))
-    if last:
-        return codes[:at].copy()
-    newest = -1
-    for c in range(killer.shape[0]):
-        if killer[c] < 0:
-            newest += 1
-            at = put(codes, at, 0)
-        else:
-            # A dominator is named by its distance from the newest kept child, which is mostly short.
-            at = put(codes, at, 1 + zigzag(newest - killer[c]))
-            at = put(codes, at, shift[c])
+    at = label = child = 0
+    for layer in range(sizes.shape[0]):
+        for i in range(label, label + sizes[layer, 0]):
+            at = put(codes, at, gap_kind[i])
+            at = put(codes, at, zigzag(gap_start[i]))
+        label += sizes[layer, 0]
+        newest = -1
+        for c in range(child, child + sizes[layer, 1] * (layer != last)):
+            if killer[c] < 0:
+                newest += 1
+                at = put(codes, at, 0)
+            else:
+                # A dominator is named by its distance from the newest kept child, which is mostly short.
+                at = put(codes, at, 1 + zigzag(newest - killer[c]))
+                at = put(codes, at, shift[c])
+        child += sizes[layer, 1]
     return codes[:at].copy()
 
 

@@ -38,6 +38,9 @@ UNLIMITED = 2**62
 
 #: Unit of all bounds: this fraction of a round, or a coarser one for huge instances.
 LARGEST_DENOMINATOR = 2**20
+#: Types of a profile's cells, with their bytes and their largest values; most requests (16 bits for those of a type).
+CELLS = tuple((cell, np.dtype(cell).itemsize, int(np.iinfo(cell).max)) for cell in (np.int8, np.int16, np.int32))
+MOST_REQUESTS = int(np.iinfo(np.uint16).max)
 #: Types of the columns of `Children` besides the profile, in their order.
 CHILD_COLUMNS = tuple(
     np.int32 if name in ("mark", "parent", "kind", "node") else np.int64 for name in Children._fields[1:]
@@ -65,8 +68,10 @@ class Pass:
         The beam dropped labels.
     generated, kept : int
         Children that passed the rules, and labels kept after dominance.
-    layers : list of Trace
-        One for each finished layer; with dominators and gap runs when the pass was recorded.
+    layers : int
+        Finished layers.
+    traces : list of Trace
+        Of the finished layers, in order; with dominators and gap runs when the pass was recorded.
     """
 
     complete: bool
@@ -74,24 +79,28 @@ class Pass:
     cut: bool = False
     generated: int = 0
     kept: int = 0
-    layers: list[Trace] = field(default_factory=list)
+    layers: int = 0
+    traces: list[Trace] = field(default_factory=list)
 
     def add(self, trace: Trace) -> None:
         """Take over finished layers."""
-        runs = children = labels = 0
-        for expanded, made, kept in trace.sizes.tolist():
-            past_runs, past_children, past_labels = runs + expanded, children + made, labels + kept
-            self.layers.append(
-                Trace(
-                    trace.sizes,
-                    *(column[runs:past_runs] for column in (trace.gap_kind, trace.gap_start)),
-                    *(column[children:past_children] for column in (trace.killer, trace.shift)),
-                    *(column[labels:past_labels] for column in (trace.parent, trace.kind, trace.start)),
-                )
-            )
-            runs, children, labels = past_runs, past_children, past_labels
+        _, children, labels = trace.sizes.sum(axis=0).tolist()
         self.generated += children
         self.kept += labels
+        self.layers += len(trace.sizes)
+        self.traces.append(trace)
+
+    def runs(self, label: int) -> tuple[IntArray, IntArray]:
+        """Types and starts, in order, of the runs that lead to a label of the last layer."""
+        kind, start = [], []
+        for trace in reversed(self.traces):
+            at = len(trace.kind)
+            for kept in trace.sizes[::-1, 2].tolist():
+                at -= kept
+                kind.append(trace.kind[at + label])
+                start.append(trace.start[at + label])
+                label = int(trace.parent[at + label])
+        return np.array(kind[::-1]), np.array(start[::-1])
 
 
 class Search:
@@ -226,7 +235,7 @@ class Search:
         labels, n = self.root(), self.instance.n
         done = Pass(complete=False, bound=threshold)
         relaxed = self._relaxed()
-        while len(done.layers) < n and len(labels.key) > 0:
+        while done.layers < n and len(labels.key) > 0:
             for step in (self._small_layers, self._large_layer):
                 most = UNLIMITED if budget is None else budget - done.generated
                 state, labels, cut, trace = step(labels, relaxed, limit, -1 if beam is None else beam, record, most)
@@ -234,8 +243,8 @@ class Search:
                 done.cut |= cut
                 if state != kernels.LARGE:
                     break
-            self.monitor.report(layer=len(done.layers), of=n, labels=len(labels.key), beam=beam or "unlimited")
-            unfinished = len(done.layers) < n and len(labels.key) > 0
+            self.monitor.report(layer=done.layers, of=n, labels=len(labels.key), beam=beam or "unlimited")
+            unfinished = done.layers < n and len(labels.key) > 0
             if state == kernels.EXCEEDED or (unfinished and self.monitor.stopped):
                 done.bound = min(threshold, self.ceiling(int(labels.bound.min())))
                 return done
@@ -243,7 +252,7 @@ class Search:
         if len(labels.key) > 0:
             leader = int(np.argmin(labels.latency))
             done.bound = min(threshold, int(labels.latency[leader]))
-            self.monitor.offer(self._starts(done.layers, leader))
+            self.monitor.offer(self.instance.types.starts_of_requests(*done.runs(leader)))
         return done
 
     def _small_layers(self, labels: Labels, relaxed: Relaxed, limit: int, beam: int, record: bool, most: int) -> Step:
@@ -317,15 +326,6 @@ class Search:
             return Relaxed(False, none, none, table, none, small, small, np.zeros(0, dtype=np.int16))
         return Relaxed(True, relaxation.class_of, relaxation.reward, relaxation.cost, *arcs_of(relaxation.graph))
 
-    def _starts(self, layers: list[Trace], label: int) -> IntArray:
-        """Start rounds of all requests, read back from a complete label."""
-        runs = []
-        for layer in reversed(layers):
-            runs.append((int(layer.kind[label]), int(layer.start[label])))
-            label = int(layer.parent[label])
-        kind, start = np.array(runs[::-1], dtype=np.int64).T
-        return self.instance.types.starts_of_requests(kind, start)
-
 
 def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]:
     """Rounds and type of a label's memory profile, and rows of the array that a kernel call fills with profiles.
@@ -336,14 +336,14 @@ def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]
         If there are too many requests, or profiles are too long; found without allocating anything.
     """
     types = instance.types
-    if instance.n > np.iinfo(np.uint16).max:
-        raise TooLargeError(f"dp takes at most {np.iinfo(np.uint16).max} requests, got {instance.n}")
+    if instance.n > MOST_REQUESTS:
+        raise TooLargeError(f"dp takes at most {MOST_REQUESTS} requests, got {instance.n}")
     longest = int(types.output.max())
     width = -(-longest // 32) * 32
     # One bit of each cell stays free, which lets the kernels compare many cells at once.
-    cell = next(cell for cell in (np.int8, np.int16, np.int32) if instance.capacity <= np.iinfo(cell).max)
+    cell, cell_bytes = next((cell, size) for cell, size, most in CELLS if instance.capacity <= most)
     # One label may have a child for each type and round of waiting.
-    size = width * np.dtype(cell).itemsize
+    size = width * cell_bytes
     rows = max(min(ROWS_PER_CALL, BYTES_PER_CALL // size), len(types) * (width + 1))
     if rows * size > MOST_BYTES_PER_CALL:
         raise TooLargeError(

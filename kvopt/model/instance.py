@@ -126,7 +126,7 @@ class RequestTypes:
             Each type k occurs ``count[k]`` times; its members take its runs in the given order.
         """
         starts = np.empty(len(start), dtype=np.int64)
-        starts[np.concatenate(self.members)] = start[np.argsort(kind, kind="stable")]
+        starts[self.of_request.argsort(kind="stable")] = start[kind.argsort(kind="stable")]
         return starts
 
 
