@@ -87,7 +87,7 @@ def priced_rounds(instance: Instance) -> int:
 
 def rounded(instance: Instance, prices: npt.ArrayLike) -> MemoryPrices:
     """Float prices as integers over the largest denominator for which int64 sums are exact; negative ones become 0."""
-    values = np.trim_zeros(np.maximum(np.asarray(prices, dtype=np.float64), 0.0), "b")
+    values = trimmed(np.maximum(np.asarray(prices, dtype=np.float64), 0.0))
     largest = max(instance.n * dearest(instance, values), instance.capacity * float(values.sum()))
     denominator = DENOMINATOR
     while denominator > 1 and largest * denominator >= 2**60:
@@ -102,7 +102,13 @@ def fluid(instance: Instance) -> MemoryPrices:
     denominator = FLUID_DENOMINATOR
     while denominator > 1 and largest * denominator >= 2**60:
         denominator //= 2
-    return MemoryPrices(np.trim_zeros(fluid_prices(marginal, denominator), "b"), denominator)
+    return MemoryPrices(trimmed(fluid_prices(marginal, denominator)), denominator)
+
+
+def trimmed(prices: np.ndarray) -> np.ndarray:
+    """Without the zeros at the end; `numpy.trim_zeros` takes as long as all else in the prices of few requests."""
+    priced = prices.nonzero()[0]
+    return prices[: priced[-1] + 1 if len(priced) else 0]
 
 
 def dearest(instance: Instance, prices: npt.NDArray[np.float64]) -> float:

@@ -131,6 +131,18 @@ class Trace(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
+def shape_rows(prompt, output, capacity, cells):
+    """`demand` and `room` of `Shapes`, with rows like `cells`."""
+    demand = np.zeros((prompt.shape[0], cells.shape[0]), dtype=cells.dtype)
+    room = np.full((prompt.shape[0], cells.shape[0]), capacity, dtype=cells.dtype)
+    for k in range(prompt.shape[0]):
+        for u in range(output[k]):
+            demand[k, u] = prompt[k] + 1 + u
+            room[k, u] = capacity - demand[k, u]
+    return demand, room
+
+
+@njit(cache=True, nogil=True)
 def price_tables(scale, price, prompt, output, arrival):
     """`Priced` for types: the cost of each start and its minimum over all later starts, shape (rounds, K)."""
     horizon, kinds = price.shape[0], prompt.shape[0]

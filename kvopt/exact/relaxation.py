@@ -134,8 +134,9 @@ def profile_graph(instance: Instance, class_of: IntArray, effort: Effort, watch:
     """The graph of all profiles that starts of the classes can make; None when it is larger than `effort`."""
     types = instance.types
     number = int(class_of.max()) + 1
-    prompt = np.array([types.prompt[class_of == c].min() for c in range(number)])
-    output = np.array([types.output[class_of == c].min() for c in range(number)])
+    prompt, output = np.full((2, number), instance.capacity)
+    np.minimum.at(prompt, class_of, types.prompt)
+    np.minimum.at(output, class_of, types.output)
     arcs = min(effort.arcs, effort.work // instance.n)
     arguments = (watch.halt, prompt, output, instance.capacity, arcs)
     (graph,) = [kernels.closure(*arguments)] if arcs <= LIGHT.arcs else watch.run(kernels.closure, [arguments])
@@ -182,7 +183,7 @@ def relax(
     size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
     multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
-    constant = int((types.count * lacking).sum())
+    constant = int(types.count @ lacking)
     cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
     tried, best_value, best = None, None, np.rint(multiplier).astype(np.int64)
     direction, stride = size * 0.0, 1.0
@@ -192,7 +193,7 @@ def relax(
             break
         tried = np.rint(multiplier).astype(np.int64)
         fill(cost, starts, scale, scale * graph.output - tried, monitor.workers)
-        value = int(cost[-1, 0]) + int((size * tried).sum()) + constant
+        value = int(cost[-1, 0]) + int(size @ tried) + constant
         monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
         if best_value is None or value > best_value:
             best_value, best = value, tried

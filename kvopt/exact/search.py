@@ -129,12 +129,11 @@ class Search:
         self.watch = Watch(monitor)
         types = instance.types
         self.width, self.cell, self.rows_per_call = profile_sizes(instance)
-        offset = np.arange(self.width)
-        tokens = types.prompt[:, None] + 1 + offset
-        running = offset < types.output[:, None]
+        cells = np.zeros(self.width, dtype=self.cell)
+        demand, room = kernels.shape_rows(types.prompt, types.output, instance.capacity, cells)
         self.shapes = Shapes(
-            np.where(running, tokens, 0).astype(self.cell),
-            np.where(running, instance.capacity - tokens, instance.capacity).astype(self.cell),
+            demand,
+            room,
             types.prompt,
             types.output,
             types.arrival,

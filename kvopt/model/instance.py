@@ -298,7 +298,9 @@ class Instance:
         of_request = np.empty(self.n, dtype=np.int64)
         of_request[order] = differs[:-1].cumsum() - 1
         columns |= {"count": begin[1:] - begin[:-1], "of_request": of_request}
-        return RequestTypes(**{name: frozen_column(column, name) for name, column in columns.items()})
+        for column in columns.values():
+            column.setflags(write=False)
+        return RequestTypes(**columns)
 
     @cached_property
     def digest(self) -> str:
