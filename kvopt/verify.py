@@ -33,6 +33,8 @@ LARGEST = 1 << 62
 MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
 #: Longest output, most unpacked bytes of codes, and most types times priced rounds in a search certificate.
 MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
+#: Most starts and credits of a room certificate, each once for the memory and once for each level.
+MOST_ROOM_STEPS = 1 << 24
 #: Most candidates of one round in a packing certificate.
 MOST_CANDIDATES = 1 << 22
 #: Most requests of an instance.
@@ -464,6 +466,61 @@ class Growth:
                 right = first_true(lambda p: not below(p), bottom, bottom)
                 least = min(at(self.prices, self.unit, p)[0] for p in range(left, right))
         return least - self.credits[last]
+
+
+def check_room(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Bound of memory prices and charges for the room to grow, both given round by round.
+
+    A run that holds h tokens in round t is charged ``sum_k rates[k][t] * min(h, levels[k])`` on top of the price of its
+    memory, and what `room_credits` has for its last round is taken off.
+    """
+    denominator = whole(certificate, "denominator", 1)
+    prices, levels = whole_list(certificate, "prices", 0), whole_list(certificate, "levels", 1)
+    lists = certificate.get("rates")
+    if not isinstance(lists, list) or len(lists) != len(levels):
+        raise Refusal("rates must be a list with one list for each level")
+    rates = [whole_list({"rates": rates}, "rates", 0) for rates in lists]
+    rounds, longest = len(prices), max(problem.output)
+    if any(len(rate) != rounds for rate in rates):
+        raise Refusal("each level must have as many rates as there are prices")
+    if (len(problem.types) + longest) * (rounds + 1) * (1 + len(levels)) > MOST_ROOM_STEPS:
+        raise Refusal(f"starts and credits times levels may be {MOST_ROOM_STEPS} at most")
+    credits = room_credits(problem.capacity, prices, levels, rates, longest)
+    padded = [[*rate, *repeat(0, 2 * longest)] for rate in (prices, *rates)]
+    once = [list(accumulate(reversed(rate)))[::-1] for rate in padded]
+    twice = [list(accumulate(reversed(sums)))[::-1] for sums in once]
+    total = -problem.capacity * sum(prices)
+    for s, o, a, count in problem.types:
+        # From the last of these starts on there is nothing to pay and no credit.
+        end = max(a, rounds + longest - o) + 1
+        costs = [p * denominator - credit for p, credit in zip(range(a, end), chain(credits[a + o - 1 :], repeat(0)))]
+        for level, x, y in zip((NEVER, *levels), once, twice, strict=True):
+            # In the first `part` rounds less than the level is held, then the level counts.
+            part = min(max(level - s, 0), o)
+            sums = zip(costs, x[a:], x[a + part :], x[a + o :], y[a:], y[a + part :])
+            costs = [cost + s * (u - v) + level * (v - w) + z - zz - part * v for cost, u, v, w, z, zz in sums]
+        total += count * (min(costs, default=a * denominator) + (o - a) * denominator)
+    return -(-total // denominator)
+
+
+def room_credits(
+    capacity: int, prices: list[int], levels: list[int], rates: list[list[int]], longest: int
+) -> list[int]:
+    """What a completion gets whose last round is 0, 1, ...: no less than charges minus priced idle memory before it.
+
+    If the next completion is m rounds after round t, the running requests hold h tokens each with
+    ``sum (h + m) <= M``, and growth leaves ``sum m`` tokens idle. So ``sum (charge(h) - m price)`` is at most M times
+    the largest ``(charge(h) - m price) / (h + m)``, and that is found at a level.
+    """
+    credits = [0] * (len(prices) + longest)
+    for t, price in enumerate(prices):
+        charges = [(sum(r[t] * min(h, level) for r, level in zip(rates, levels, strict=True)), h) for h in levels]
+        for m in range(longest):
+            most = max((-(-capacity * (charge - m * price) // (h + m)) for charge, h in charges), default=0)
+            if most <= 0:
+                break
+            credits[t + m] += most
+    return credits
 
 
 def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
@@ -1009,6 +1066,7 @@ CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "volume": check_volume,
     "prices": check_prices,
     "growth": check_growth,
+    "room": check_room,
     "flow": check_flow,
     "packing": check_packing,
     "search": check_search,

@@ -232,7 +232,7 @@ def test_denominators_leave_room_for_64_bit_sums(n: int, output: int, price: flo
     assert 50 * int(prices.numerators.astype(object).sum()) < 2**61
 
 
-@pytest.mark.parametrize("method", ["volume", "lp", "prices", "growth", "packing", "flow"])
+@pytest.mark.parametrize("method", ["volume", "lp", "prices", "growth", "room", "packing", "flow"])
 def test_remote_arrivals_and_long_outputs(method: str) -> None:
     """Rounds beyond any array: a bound or a clear refusal, never gigabytes."""
     late = Instance(capacity=10, prompt=[1, 1], output=[3, 3], arrival=[0, 2**31 - 1])
@@ -250,7 +250,7 @@ def test_remote_arrivals_and_long_outputs(method: str) -> None:
 def test_wrong_arguments() -> None:
     """Names and limits that make no sense are input errors that say what is allowed."""
     instance = MIDDLE[0]
-    with pytest.raises(UnknownNameError, match="volume, lp, prices, growth, packing, flow, best"):
+    with pytest.raises(UnknownNameError, match="volume, lp, prices, growth, room, packing, flow, best"):
         lower_bound(instance, "simplex")
     with pytest.raises(InputError, match="time_limit_s must be a number above 0"):
         lower_bound(instance, "prices", time_limit_s=0)

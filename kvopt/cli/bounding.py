@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def bound(
     file: Annotated[str, typer.Argument(help="Instance file, - for standard input.")],
-    method: Annotated[str, typer.Option(help="volume, lp, prices, growth, packing, flow or best.")] = "best",
+    method: Annotated[str, typer.Option(help="volume, lp, prices, growth, room, packing, flow or best.")] = "best",
     time_limit: TimeLimit = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Result file to write.")] = None,
     json: Json = False,

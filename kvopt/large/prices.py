@@ -1,8 +1,9 @@
 """``--solver prices``: a certified gap for backlogs of any size, with or without arrivals.
 
-Bound: Lagrangian memory prices (`kvopt.bounds.prices`), for backlogs with a charge for the memory that running
-requests are about to grow into (`kvopt.bounds.growth`), or the volume bound; certified. Schedules: the list
-policies, then annealing of the start order, guided by the prices (`kvopt.large.annealing`).
+Bound: Lagrangian memory prices (`kvopt.bounds.prices`), with a charge for the memory that running requests are
+about to grow into: free in each round where there is time for that (`kvopt.bounds.room`), of a simple form for large
+backlogs (`kvopt.bounds.growth`); or the volume bound; certified. Schedules: the list policies, then annealing of the
+start order, guided by the prices (`kvopt.large.annealing`).
 
 For any prices the total latency of a schedule is the bound plus each request's regret (its priced cost less
 the least one) plus the priced idle memory; the annealer minimises these two for the part decided so far, so
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kvopt.bounds import growth, volume
+from kvopt.bounds import growth, room, volume
 from kvopt.bounds import prices as price_bounds
 from kvopt.large.annealing import Annealer
 from kvopt.model import Instance, IntArray
@@ -47,6 +48,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     if not (monitor.stopped or monitor.gap_reached):
         prices = price_bounds.memory_prices(instance, time_limit_s=limit)
         bound = max(bound, growth.improved(instance, prices, time_limit_s=limit), key=lambda found: found.value)
+        monitor.raise_bound(bound.value)
+        bound = room.improved(instance, prices, bound, time_limit_s=limit)
         monitor.raise_bound(bound.value)
         # Identical requests have but one order.
         passes = anneal(instance, prices, monitor) if len(instance.types) > 1 else 0

@@ -32,8 +32,8 @@ class Certificate:
     Attributes
     ----------
     kind : str
-        ``volume``, ``flow``, ``prices``, ``growth`` or ``search``; docs/certificates.md states each
-        format and its proof.
+        ``volume``, ``flow``, ``prices``, ``growth``, ``room``, ``packing`` or ``search``;
+        docs/certificates.md states each format and its proof.
     data : mapping
         The other keys of the certificate as they stand in a result file (integers, lists and strings).
     """

@@ -18,6 +18,7 @@ KINDS = {
     "flow": "a flow of token-rounds from requests to rounds",
     "prices": "a price for the memory of each round",
     "growth": "prices that see how memory grows between completions",
+    "room": "prices, and charges round by round for the memory that running requests will grow into",
     "search": "a search of all states that could lead to a better schedule",
 }
 
