@@ -493,12 +493,13 @@ def check_room(problem: Problem, certificate: Mapping[str, Any]) -> int:
     for s, o, a, count in problem.types:
         # From the last of these starts on there is nothing to pay and no credit.
         end = max(a, rounds + longest - o) + 1
-        costs = [p * denominator - credit for p, credit in zip(range(a, end), chain(credits[a + o - 1 :], repeat(0)))]
+        later = chain(credits[a + o - 1 :], repeat(0))
+        costs = [p * denominator - credit for p, credit in zip(range(a, end), later, strict=False)]
         for level, x, y in zip((NEVER, *levels), once, twice, strict=True):
             # In the first `part` rounds less than the level is held, then the level counts.
             part = min(max(level - s, 0), o)
-            sums = zip(costs, x[a:], x[a + part :], x[a + o :], y[a:], y[a + part :])
-            costs = [cost + s * (u - v) + level * (v - w) + z - zz - part * v for cost, u, v, w, z, zz in sums]
+            sums = zip(costs, x[a:], x[a + part :], x[a + o :], y[a:], y[a + part :], strict=False)
+            costs = [c + s * (u - v) + level * (v - w) + x2 - y2 - part * v for c, u, v, w, x2, y2 in sums]
         total += count * (min(costs, default=a * denominator) + (o - a) * denominator)
     return -(-total // denominator)
 

@@ -53,7 +53,7 @@ def least_room_costs(
         # From the last of these starts on there is nothing to pay and no credit.
         for p in range(a, max(a, rounds + longest - o) + 1):
             start, end = min(p, rounds), min(p + o, rounds)
-            cost = p * denominator
+            cost = np.int64(p * denominator)
             for r in range(rows):
                 part = min(max(levels[r] - s, 0), o)
                 middle = min(p + part, rounds)
