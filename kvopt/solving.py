@@ -44,6 +44,7 @@ Solver = Callable[[Instance, Monitor], Answer]
 #: name -> "module:function", loaded when first used so that `import kvopt` stays light.
 EXACT_SOLVERS: dict[str, str] = {
     "dp": "kvopt.exact.dp:solve",
+    "starts": "kvopt.exact.starts:solve",
     "dp-reference": "kvopt.exact.reference:solve",
     "brute-force": "kvopt.exact.brute_force:solve",
     "cp-sat": "kvopt.mip.cp_sat:solve",

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush, nsmallest
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, pairwise, permutations, repeat
 from typing import Any
 
 PROVED = "PROVED"
@@ -37,10 +37,18 @@ MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
 MOST_ROOM_STEPS = 1 << 24
 #: Most candidates of one round in a packing certificate.
 MOST_CANDIDATES = 1 << 22
+#: Most requests in a tree certificate, and most cuts on a path of the tree.
+MOST_TREE_REQUESTS, MOST_CUTS = 60, 10_000
 #: Most requests of an instance.
 MOST_REQUESTS = 10_000_000
 #: Bits by which convex prices are finer than the prices of a certificate.
 FINER = 32
+#: Orders of the three cases of a pair, as numbered in a tree certificate.
+ORDERS = tuple(permutations(range(3)))
+
+#: Least differences of starts, and rows (factors, right side), known at a node of a tree.
+Known = list[list[int]]
+Cuts = tuple[tuple[list[int], int], ...]
 
 
 @dataclass(frozen=True)
@@ -1062,6 +1070,135 @@ def read_varints(text: Any) -> Iterator[int]:
                 raise Refusal("codes hold an integer of more than 63 bits")
 
 
+# ---------------------------------------------------------------- the tree certificate
+
+
+def check_tree(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Bound by a closed tree over starts: at no leaf is there a schedule below the threshold.
+
+    A node knows ``known[i][j] <= p_j - p_i`` for all requests i, j; request n stands for round 0. A pair splits it: i
+    runs in the last round of j, or starts later, or has completed. Memory in last rounds is linear in the starts then,
+    and a leaf adds up such rows, each with a factor, so that the starts must sum to the threshold or contradict.
+    """
+    n, output = len(problem.output), problem.output
+    threshold, waits = whole(certificate, "threshold", 0), whole(certificate, "waits", 0)
+    if n > MOST_TREE_REQUESTS:
+        raise Refusal(f"a tree may have {MOST_TREE_REQUESTS} requests at most")
+    if waits < threshold - sum(output) - 1:
+        raise Refusal("schedules below the threshold may wait longer")
+    least_sum = threshold - sum(output) + sum(problem.arrival)
+    numbers = read_varints(certificate.get("codes"))
+    pending: list[tuple[Known | None, Cuts]] = [(known_at_root(problem, waits), ())]
+    try:
+        while pending:
+            known, cuts = pending.pop()
+            if known is None:
+                continue
+            while (code := next(numbers)) == 1:
+                if len(cuts) == MOST_CUTS:
+                    raise Refusal(f"there are more than {MOST_CUTS} cuts on a path")
+                cuts = (*cuts, rounded_up(next(numbers), *combination(problem, known, cuts, numbers), known))
+            if code == 0:
+                weight = next(numbers)
+                factors, total = combination(problem, known, cuts, numbers)
+                if max(factors) > weight:
+                    raise Refusal("a leaf counts a start more than once")
+                total += sum((weight - factor) * first for factor, first in zip(factors, known[n], strict=False))
+                if total <= weight * (least_sum - 1):
+                    raise Refusal("a leaf does not prove the threshold")
+                continue
+            if code == 2:
+                i, last = next(numbers), next(numbers)
+                if i >= n:
+                    raise Refusal("a split names no request")
+                children = [learnt(known, (i, n, -last)), learnt(known, (n, i, last + 1))]
+            else:
+                pair, order = divmod(code - 3, len(ORDERS))
+                j, i = divmod(pair, n)
+                if j >= n or i == j:
+                    raise Refusal("a split names no pair of requests")
+                later = learnt(known, (j, i, output[j]))
+                completed = learnt(known, (i, j, output[i] - output[j] + 1))
+                runs = learnt(known, (i, j, 1 - output[j]), (j, i, output[j] - output[i]))
+                children = [(later, completed, runs)[case] for case in ORDERS[order]]
+            pending += [(child, cuts) for child in reversed(children)]
+    except StopIteration:
+        raise Refusal("the codes end too early") from None
+    if next(numbers, None) is not None:
+        raise Refusal("there are more codes than nodes")
+    return threshold
+
+
+def known_at_root(problem: Problem, waits: int) -> Known | None:
+    """Starts at arrival or up to `waits` rounds later; equal shapes start in the order of arrival."""
+    n = len(problem.output)
+    first, last = [*problem.arrival, 0], [*(a + waits for a in problem.arrival), 0]
+    known: Known | None = [[0 if i == j else first[j] - last[i] for j in range(n + 1)] for i in range(n + 1)]
+    shapes = list(zip(problem.prompt, problem.output, strict=True))
+    order = sorted(range(n), key=lambda i: (shapes[i], problem.arrival[i], i))
+    for i, j in pairwise(order):
+        if known is not None and shapes[i] == shapes[j]:
+            known = learnt(known, (i, j, 0))
+    return known
+
+
+def learnt(known: Known, *facts: tuple[int, int, int]) -> Known | None:
+    """What is known after learning ``p_j - p_i >= distance`` for each (i, j, distance); None for a contradiction."""
+    for i, j, distance in facts:
+        if known[j][i] + distance > 0:
+            return None
+        if known[i][j] < distance:
+            after = known[j]
+            known = [
+                [max(x, row[i] + distance + y) for x, y in zip(row, after, strict=True)]
+                if row[i] + distance > row[j]
+                else row
+                for row in known
+            ]
+    return known
+
+
+def combination(problem: Problem, known: Known, cuts: Cuts, numbers: Iterator[int]) -> tuple[list[int], int]:
+    """Factor of each start, and right side, of a sum of rows ``factors * starts >= right side`` that hold at a node."""
+    n, size, output = len(problem.output), len(known), problem.output
+    factors, total = [0] * size, 0
+    for _ in range(next(numbers)):
+        row = next(numbers)
+        if row < size * size:
+            # p_j - p_i >= known[i][j]
+            (i, j), times = divmod(row, size), next(numbers)
+            factors[i] -= times
+            factors[j] += times
+            total += times * known[i][j]
+        elif row < size * size + n:
+            # Memory in the last round of j: peak_j + sum (s_i + p_j + o_j - p_i) <= M, over requests i that surely run.
+            j, held, times = row - size * size, next(numbers), next(numbers)
+            total += times * (problem.prompt[j] + output[j] - problem.capacity)
+            for i in range(held.bit_length()):
+                if held >> i & 1:
+                    if i >= n or i == j or known[i][j] < 1 - output[j] or known[j][i] < output[j] - output[i]:
+                        raise Refusal("a request need not run in that last round")
+                    factors[i] += times
+                    factors[j] -= times
+                    total += times * (problem.prompt[i] + output[j])
+        else:
+            number, times = row - size * size - size, next(numbers)
+            if not 0 <= number < len(cuts):
+                raise Refusal("there is no such cut")
+            factors = [x + times * y for x, y in zip(factors, cuts[number][0], strict=True)]
+            total += times * cuts[number][1]
+    factors[n] = 0  # round 0
+    return factors, total
+
+
+def rounded_up(unit: int, factors: list[int], total: int, known: Known) -> tuple[list[int], int]:
+    """The row over `unit`: factors are made divisible by adding first rounds, then the right side is rounded up."""
+    if unit < 1:
+        raise Refusal("a cut divides by nothing")
+    total += sum(-factor % unit * first for factor, first in zip(factors, known[-1], strict=True))
+    return [-(-factor // unit) for factor in factors], -(-total // unit)
+
+
 #: certificate kind -> the bound it proves, or Refusal.
 CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "volume": check_volume,
@@ -1071,6 +1208,7 @@ CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "flow": check_flow,
     "packing": check_packing,
     "search": check_search,
+    "tree": check_tree,
 }
 
 

@@ -1,0 +1,62 @@
+"""``--solver starts``: a search tree over starts whose size follows the number of requests, never that of tokens.
+
+It asks for a schedule below a threshold and raises the threshold from pass to pass, so that each finished pass is a
+certified bound; the pass whose threshold is the best schedule known proves it optimal. docs/search_tree.md states
+the method.
+"""
+
+from __future__ import annotations
+
+from kvopt.bounds import growth, prices, volume
+from kvopt.bounds.bound import Bound
+from kvopt.errors import TooLargeError
+from kvopt.exact.tree import Tree
+from kvopt.model import Instance, exact_sum
+from kvopt.monitor import Monitor
+from kvopt.policies import backlog
+from kvopt.solving import Answer
+from kvopt.verify import MOST_TREE_REQUESTS
+
+#: Nodes after which the first pass, with the best schedule as threshold, gives way to lower thresholds.
+FIRST_NODES = 50_000
+#: Thresholds of the passes that follow, as shares of the waiting in the best schedule. A tenth more makes a tree
+#: two to three times larger, so all that come before the last take less time than that one.
+SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def solve(instance: Instance, monitor: Monitor) -> Answer:
+    """Prove the optimum, or return the best schedule and a certified bound when a limit stops the search.
+
+    Raises
+    ------
+    TooLargeError
+        Above `kvopt.verify.MOST_TREE_REQUESTS` requests.
+    """
+    if instance.n > MOST_TREE_REQUESTS:
+        raise TooLargeError(
+            f"the search tree over starts takes at most {MOST_TREE_REQUESTS} requests, got {instance.n}"
+        )
+    for policy in (backlog.solve_mc_sf, backlog.solve_svf):
+        policy(instance, monitor)
+    best = volume.bound(instance)
+    monitor.raise_bound(best.value)
+    outputs = exact_sum(instance.output)
+    nodes, passes = 0, 0
+    for share in (None, *SHARES):
+        if monitor.stopped or monitor.gap_reached:
+            break
+        assert monitor.incumbent is not None
+        threshold = monitor.incumbent
+        if share is not None:
+            threshold = outputs + int(share * (monitor.incumbent - outputs))
+            if threshold <= best.value:
+                continue
+        tree = Tree(instance, threshold)
+        tree.run(monitor, FIRST_NODES if share is None else None)
+        nodes, passes = nodes + tree.nodes, passes + 1
+        if tree.complete and tree.bound > best.value:
+            best = Bound(tree.bound, tree.certificate)
+        elif share is None:
+            best = max(best, growth.improved(instance, prices.fluid(instance)), key=lambda bound: bound.value)
+        monitor.raise_bound(best.value)
+    return Answer(best.value, best.certificate, {"nodes": nodes, "passes": passes})

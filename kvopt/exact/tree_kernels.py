@@ -1,0 +1,364 @@
+"""Compiled kernels of the search tree over starts (`kvopt.exact.starts`): exact linear programmes in integers.
+
+A *dictionary* writes each start as ``(X[i, n] + sum_k X[i, k] y_k) / det`` with slacks ``y_k >= 0`` of n rows, and
+the sum of all starts likewise with ``cost``, whose entries for slacks are never negative: dual feasible. A row that
+the current starts violate is exchanged for one of the n (dual simplex method; divisions are exact, Edmonds 1967).
+Slack k belongs to the row ``row[k]``, with requests ``held[k]`` if it limits memory (`codes of rows` below).
+
+Codes of rows, with request n standing for round 0 and N = n + 1: ``i N + j`` for ``p_j - p_i >= known[i, j]``;
+``N N + j`` for memory in the last round of j; ``N N + N + c`` for the c-th cut on the path from the root.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from kvopt.exact.proof import put
+
+#: How a linear programme ends.
+SOLVED, ABOVE, EMPTY, TOO_LARGE = 0, 1, 2, 3
+#: Why `advance` comes back; all but DONE can be continued.
+PAUSED, FOUND, DONE = 0, 1, 2
+#: Codes of leaves, cuts and splits of the range of one start; the first code of a split by a pair.
+LEAF, CUT, RANGE, PAIR = 0, 1, 2, 3
+#: Pivots of one linear programme, cuts at one node, products that still fit into 64 bits.
+MOST_PIVOTS, MOST_CUTS, LARGEST = 2_000, 10, 1 << 62
+#: Pairs tried at each node, and how much a bound that is raised half way to the threshold counts: 2 to this power.
+CANDIDATES, SHARPNESS = 12, 1.5
+
+
+@njit(cache=True, nogil=True)
+def tighten(known, i, j, distance):
+    """Learn that p_j - p_i >= distance, with all that follows; False if that contradicts what is known."""
+    if known[j, i] + distance > 0:
+        return False
+    if known[i, j] >= distance:
+        return True
+    for u in range(known.shape[0]):
+        more = known[u, i] + distance
+        if more > known[u, j]:
+            for v in range(known.shape[0]):
+                known[u, v] = max(known[u, v], more + known[j, v])
+    return True
+
+
+@njit(cache=True, nogil=True)
+def branch(known, output, j, i, case):
+    """Learn that request i starts after j completes (case 0), completes before j (1), or runs in j's last round (2)."""
+    if case == 0:
+        return tighten(known, j, i, output[j])
+    if case == 1:
+        return tighten(known, i, j, output[i] - output[j] + 1)
+    return tighten(known, i, j, 1 - output[j]) and tighten(known, j, i, output[j] - output[i])
+
+
+@njit(cache=True, nogil=True)
+def surely_runs(known, output, i, j):
+    """Whether request i is known to run in the last round of request j."""
+    return known[i, j] >= 1 - output[j] and known[j, i] >= output[j] - output[i]
+
+
+@njit(cache=True, nogil=True)
+def pivot(X, cost, scale, row, held, new, new_row, new_held):
+    """Exchange the new row, whose slack is `new` / det, for the one that keeps the costs nonnegative.
+
+    `scale` holds det and the pivots made. Returns SOLVED, EMPTY if no starts satisfy the row, or TOO_LARGE.
+    """
+    n = X.shape[0]
+    q = -1
+    for k in range(n):
+        if new[k] > 0:
+            # The least cost[k] / new[k]; of equal ones the least pivot, which keeps numbers small.
+            left, right = (0, 0) if q < 0 else (cost[k] * new[q], cost[q] * new[k])
+            if q < 0 or left < right or (left == right and new[k] < new[q]):
+                q = k
+    if q < 0:
+        return EMPTY
+    det, by = scale[0], new[q]
+    factors, constants = by, max(abs(cost[n]), abs(new[n]))
+    for i in range(n):
+        factors, constants = max(factors, abs(new[i]), abs(cost[i])), max(constants, abs(X[i, n]))
+        for k in range(n):
+            factors = max(factors, abs(X[i, k]))
+    if factors >= LARGEST // 2 // max(factors, constants):
+        return TOO_LARGE
+    for i in range(n + 1):
+        values = X[i] if i < n else cost
+        factor = values[q]
+        if factor == 0 and by == det:
+            continue
+        for k in range(n + 1):
+            if k != q:
+                product = values[k] * by - factor * new[k]
+                values[k] = product if det == 1 else product // det
+    scale[0] = by
+    scale[1] += 1
+    row[q], held[q] = new_row, new_held
+    return SOLVED
+
+
+@njit(cache=True, nogil=True)
+def repair(X, cost, scale, row, held, known, problem, capacity, most, new, new_name):
+    """Pivot until the starts satisfy all rows known (SOLVED), sum to more than `most` (ABOVE), or are EMPTY.
+
+    `problem` has the rows prompt and output. When EMPTY, `new` and `new_name` are the row that shows it.
+    """
+    n = X.shape[0]
+    prompt, output = problem[0], problem[1]
+    runs = np.empty(n, dtype=np.int64)
+    count = np.empty(n, dtype=np.int64)
+    for j in range(n):
+        runs[j] = count[j] = 0
+        for i in range(n):
+            if i != j and surely_runs(known, output, i, j):
+                runs[j] |= np.int64(1) << i
+                count[j] += 1
+    first = scale[1]
+    while cost[n] <= most * scale[0]:
+        det = scale[0]
+        worst, kind, number = np.int64(0), -1, -1
+        for i in range(n + 1):
+            x = X[i, n] if i < n else 0
+            for j in range(n + 1):
+                short = (X[j, n] if j < n else 0) - x - known[i, j] * det
+                if short < worst:
+                    worst, kind, number = short, i, j
+        for j in range(n):
+            if count[j] > 0:
+                free = (capacity - prompt[j] - output[j]) * det - count[j] * X[j, n]
+                for i in range(n):
+                    if runs[j] >> i & 1:
+                        free -= (prompt[i] + output[j]) * det - X[i, n]
+                if free < worst * count[j]:
+                    worst, kind, number = -(-free // count[j]), n + 1, j
+                    if worst == 0:
+                        worst = np.int64(-1)
+        if kind < 0:
+            return SOLVED
+        if scale[1] - first >= MOST_PIVOTS:
+            return TOO_LARGE
+        if kind <= n:
+            for k in range(n + 1):
+                new[k] = (X[number, k] if number < n else 0) - (X[kind, k] if kind < n else 0)
+            new[n] -= known[kind, number] * det
+            new_name[0], new_name[1] = kind * (n + 1) + number, 0
+        else:
+            for k in range(n + 1):
+                new[k] = -count[number] * X[number, k]
+            new[n] += (capacity - prompt[number] - output[number]) * det
+            for i in range(n):
+                if runs[number] >> i & 1:
+                    new[n] -= (prompt[i] + output[number]) * det
+                    for k in range(n + 1):
+                        new[k] += X[i, k]
+            new_name[0], new_name[1] = (n + 1) * (n + 1) + number, runs[number]
+        end = pivot(X, cost, scale, row, held, new, new_name[0], new_name[1])
+        if end != SOLVED:
+            return end
+    return ABOVE
+
+
+@njit(cache=True, nogil=True)
+def fractional(X, det):
+    """The first start that is no integer, or -1."""
+    n = X.shape[0]
+    for i in range(n):
+        if X[i, n] % det != 0:
+            return i
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def write_rows(codes, at, row, held, factors, n, extra_row, extra_held, extra):
+    """Write the rows with positive factors, but for first rounds of starts, which the checker adds itself."""
+    corner = n * (n + 1)
+    count = 1 if extra > 0 and not corner <= extra_row < corner + n else 0
+    for k in range(n):
+        if factors[k] > 0 and not corner <= row[k] < corner + n:
+            count += 1
+    at = put(codes, at, count)
+    for k in range(n + 1):
+        name, requests, factor = (row[k], held[k], factors[k]) if k < n else (extra_row, extra_held, extra)
+        if factor > 0 and not corner <= name < corner + n:
+            at = put(codes, at, name)
+            if (n + 1) * (n + 1) <= name < (n + 1) * (n + 2):
+                at = put(codes, at, requests)
+            at = put(codes, at, factor)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def choose(X, cost, scale, row, held, known, problem, capacity, most, candidates, work):
+    """The pair to split at: j and i, and the cases in ascending order of bound; j = -1 if memory suffices everywhere.
+
+    Candidates are pairs in which i seems to run in the last round of j, where memory is exceeded. For the first
+    `CANDIDATES` of them, by how much apart the two are from not meeting, all three cases are bounded.
+    """
+    n = X.shape[0]
+    det = scale[0]
+    prompt, output = problem[0], problem[1]
+    found = 0
+    for j in range(n):
+        end = X[j, n] + output[j] * det
+        total, open_pairs = (prompt[j] + output[j]) * det, found
+        for i in range(n):
+            if i != j and X[i, n] < end and X[i, n] + output[i] * det > end - det:
+                total += prompt[i] * det + end - X[i, n]
+                if not surely_runs(known, output, i, j):
+                    candidates[open_pairs, 0], candidates[open_pairs, 1] = j, i
+                    later, earlier = end - X[i, n], X[i, n] + output[i] * det - end + det
+                    candidates[open_pairs, 2] = min(later, earlier)
+                    open_pairs += 1
+        if total > capacity * det:
+            found = open_pairs
+    best_j, best_i, best_order, least = -1, -1, 0, 1e300
+    before = cost[n] / det
+    room = most + 1 - before
+    sums = np.empty(3)
+    for turn in range(min(found, CANDIDATES)):
+        far = turn
+        for other in range(turn + 1, found):
+            if candidates[other, 2] > candidates[far, 2]:
+                far = other
+        for part in range(3):
+            candidates[turn, part], candidates[far, part] = candidates[far, part], candidates[turn, part]
+        j, i = candidates[turn, 0], candidates[turn, 1]
+        score = 0.0
+        for case in range(3):
+            wX, wcost, wscale, wrow, wheld, wknown, new, new_name = work
+            sums[case] = 1e300
+            wknown[:] = known
+            if branch(wknown, output, j, i, case):
+                wX[:], wcost[:], wscale[:] = X, cost, scale
+                end = repair(wX, wcost, wscale, wrow, wheld, wknown, problem, capacity, most, new, new_name)
+                if end in (SOLVED, TOO_LARGE):
+                    sums[case] = wcost[n] / wscale[0]
+                    score += 2.0 ** (-2 * SHARPNESS * (sums[case] - before) / room)
+        if score < least:
+            first = int(np.argmin(sums))
+            second, third = (1 if first == 0 else 0), (1 if first == 2 else 2)
+            least, best_j, best_i = score, j, i
+            best_order = 2 * first + (1 if sums[second] > sums[third] else 0)
+            if score == 0.0:
+                break
+    return best_j, best_i, best_order
+
+
+@njit(cache=True, nogil=True)
+def case_of(order, turn):
+    """The turn-th of the three cases in the order of that number; orders are numbered lexicographically."""
+    first = order // 2
+    if turn == 0:
+        return first
+    second, third = (1 if first == 0 else 0), (1 if first == 2 else 2)
+    return second if (turn == 1) == (order % 2 == 0) else third
+
+
+@njit(cache=True, nogil=True)
+def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work, figures, best):
+    """Go on with the tree, depth first, for at most ``figures[0]`` nodes or until the codes are full.
+
+    `levels`: the arrays of a dictionary and what is known, one for each depth; `nodes`: j, i, order of the cases, next
+    turn and cuts on the path, or for the range of a start -1, i, last start of the first part. `at`: depth, whether its
+    node is new, whether a schedule has been found; `most`: sums of starts above it need no proof, lowered with each
+    schedule; `figures`: nodes to go, nodes, bytes of codes, pivots, sum of starts above which nothing is proved.
+    """
+    X, cost, scale, row, held, known = levels
+    n = X.shape[1]
+    output = problem[1]
+    new, new_name = np.empty(n + 1, dtype=np.int64), np.empty(2, dtype=np.int64)
+    while at[0] >= 0:
+        d = at[0]
+        if at[1]:
+            if figures[0] <= 0 or figures[2] + 30 * (n + 2) * (MOST_CUTS + 2) > codes.shape[0]:
+                return PAUSED
+            figures[0] -= 1
+            figures[1] += 1
+            at[1] = 0
+            end = repair(X[d], cost[d], scale[d], row[d], held[d], known[d], problem, capacity, most[0], new, new_name)
+            j, cuts = -1, 0
+            while end in (SOLVED, TOO_LARGE):
+                j, i, order = choose(
+                    X[d], cost[d], scale[d], row[d], held[d], known[d], problem, capacity, most[0], candidates, work
+                )
+                if j >= 0 or end == TOO_LARGE:
+                    break
+                x = fractional(X[d], scale[d, 0])
+                if x < 0:
+                    # A schedule: its own sum of starts is the new limit, which this leaf exceeds.
+                    for i in range(n):
+                        best[i] = X[d, i, n] // scale[d, 0]
+                    most[0] = cost[d, n] // scale[d, 0] - 1
+                    end = ABOVE
+                    at[2] = 1
+                    break
+                # Gomory's cut: integer slacks y_k with sum_k (X[x, k] mod det) y_k >= -X[x, n] mod det.
+                det = scale[d, 0]
+                if cuts == MOST_CUTS:
+                    i, order = x, X[d, x, n] // det
+                    break
+                cuts += 1
+                for k in range(n):
+                    new[k] = X[d, x, k] % det
+                new[n] = -((-X[d, x, n]) % det)
+                figures[2] = put(codes, figures[2], CUT)
+                figures[2] = put(codes, figures[2], det)
+                figures[2] = write_rows(codes, figures[2], row[d], held[d], new, n, 0, 0, 0)
+                name = (n + 1) * (n + 2) + nodes[d, 4]
+                nodes[d, 4] += 1
+                end = pivot(X[d], cost[d], scale[d], row[d], held[d], new, name, 0)
+                if end == SOLVED:
+                    end = repair(
+                        X[d], cost[d], scale[d], row[d], held[d], known[d], problem, capacity, most[0], new, new_name
+                    )
+                elif end == EMPTY:
+                    new_name[0], new_name[1] = name, 0
+            if (end == TOO_LARGE and j < 0) or (end == SOLVED and d + 1 == X.shape[0]):
+                # What is known still bounds the sum of starts, though not above the limit.
+                figures[4] = min(figures[4], -(-cost[d, n] // scale[d, 0]) - 1)
+                end = ABOVE
+            if end == ABOVE:
+                figures[2] = put(codes, figures[2], LEAF)
+                figures[2] = put(codes, figures[2], scale[d, 0])
+                figures[2] = write_rows(codes, figures[2], row[d], held[d], cost[d], n, 0, 0, 0)
+            elif end == EMPTY:
+                figures[2] = put(codes, figures[2], LEAF)
+                figures[2] = put(codes, figures[2], 0)
+                for k in range(n):
+                    new[k] = -new[k]
+                figures[2] = write_rows(
+                    codes, figures[2], row[d], held[d], new, n, new_name[0], new_name[1], scale[d, 0]
+                )
+            else:
+                nodes[d, 0], nodes[d, 1], nodes[d, 2], nodes[d, 3] = j, i, order, 0
+                if j < 0:
+                    figures[2] = put(codes, figures[2], RANGE)
+                    figures[2] = put(codes, figures[2], i)
+                    figures[2] = put(codes, figures[2], order)
+                else:
+                    figures[2] = put(codes, figures[2], PAIR + (j * n + i) * 6 + order)
+            figures[3] += scale[d, 1]
+            if end in (ABOVE, EMPTY):
+                at[0] -= 1
+                if at[2]:
+                    at[2] = 0
+                    return FOUND
+                continue
+        j, i, order, turn = nodes[d, :4]
+        if turn == (3 if j >= 0 else 2):
+            at[0] -= 1
+            continue
+        nodes[d, 3] += 1
+        known[d + 1] = known[d]
+        if j >= 0:
+            possible = branch(known[d + 1], output, j, i, case_of(order, turn))
+        elif turn == 0:
+            possible = tighten(known[d + 1], i, n, -order)
+        else:
+            possible = tighten(known[d + 1], n, i, order + 1)
+        if possible:
+            X[d + 1], cost[d + 1], scale[d + 1, 0], scale[d + 1, 1] = X[d], cost[d], scale[d, 0], 0
+            row[d + 1], held[d + 1], nodes[d + 1, 4] = row[d], held[d], nodes[d, 4]
+            at[0], at[1] = d + 1, 1
+    return DONE
