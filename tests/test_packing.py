@@ -16,15 +16,47 @@ from kvopt.bounds import lower_bound
 from kvopt.bounds import prices as plain
 from kvopt.bounds.packing import (
     DENOMINATOR,
-    Packing,
+    Found,
+    Replay,
     Rewards,
     certificate,
     first_rewards,
     first_schedule,
+    proved,
     rounded,
     varints,
 )
+from kvopt.bounds.packing_sweep import Sweeper
 from kvopt.verify import Problem, Refusal, check_certificate, check_packing
+
+
+def followed(instance: Instance, rewards: Rewards, found: Found, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Profiles and gains of the labels after a round of a sweep, by following what it recorded."""
+    types, swept_ = instance.types, found.swept
+    longest = int(types.output.max())
+    runs = np.zeros((len(types), longest), dtype=np.int64)
+    for k, (s, o) in enumerate(zip(types.prompt.tolist(), types.output.tolist(), strict=True)):
+        runs[k, :o] = s + 1 + np.arange(o)
+    gains, now = rewards.gains(instance), 0
+    labels = [(np.zeros(longest, dtype=np.int64), 0)]
+    for r, t in enumerate(swept_.round_of[: last + 1].tolist()):
+        candidates: list[tuple[np.ndarray, int]] = []
+        named: dict[int, list[tuple[np.ndarray, int]]] = {}
+        for x in range(int(swept_.first[r]), int(swept_.first[r + 1])):
+            parent, kind = int(swept_.parent[x]), int(swept_.kind[x])
+            if kind < 0:
+                profile = np.append(labels[parent][0][t - now :], np.zeros(t - now, dtype=np.int64))[-longest:]
+                candidates.append((profile, labels[parent][1]))
+            else:
+                profile, gain = candidates[parent]
+                candidates.append((profile + runs[kind], gain + int(gains[t, kind])))
+            named.setdefault(int(swept_.group[x]), []).append(candidates[-1])
+        labels = [
+            (np.append(np.min([p for p, _ in members], axis=0)[1:], 0), max(g for _, g in members))
+            for _, members in sorted(named.items())
+        ]
+        now = t + 1
+    return np.array([p for p, _ in labels]), np.array([g for _, g in labels])
 
 
 @st.composite
@@ -59,17 +91,22 @@ def largest_gain(instance: Instance, rewards: Rewards) -> int:
     return best(0, (0,) * longest)
 
 
+def swept(instance: Instance, rewards: Rewards, workers: int = 1) -> Found:
+    """A sweep that is allowed any cost."""
+    found = proved(Sweeper(instance, workers), rewards)
+    assert found is not None
+    return found
+
+
 @settings(max_examples=150)
 @given(st.data())
 def test_never_exceeds_the_optimum(data: st.DataObject) -> None:
     """Whatever rewards and prices, with arrivals and without, and the checker agrees to the unit."""
     instance = data.draw(instances())
     rewards = data.draw(rewards_for(instance))
-    packing = Packing(instance)
-    swept = packing.sweep(rewards, 0.5)
-    value = packing.value(rewards, swept)
-    assert value <= solve(instance, "brute-force").total_latency
-    assert check_packing(Problem.of(instance), certificate(rewards, swept).data) == value
+    found = swept(instance, rewards)
+    assert found.value <= solve(instance, "brute-force").total_latency
+    assert check_packing(Problem.of(instance), certificate(rewards, found.swept).data) == found.value
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,7 +117,7 @@ def test_gains_at_least_what_single_runs_can(data: st.DataObject) -> None:
     unit = DENOMINATOR
     reward = [data.draw(st.integers(0, 9 * unit)) for _ in range(len(instance.types))]
     rewards = Rewards(np.array(reward, dtype=np.int64), np.array([unit // 8] * 4, dtype=np.int64))
-    assert int(Packing(instance).sweep(rewards, 0.5).best) >= largest_gain(instance, rewards)
+    assert swept(instance, rewards).swept.best >= largest_gain(instance, rewards)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -100,13 +137,69 @@ def test_is_near_the_optimum_of_large_requests(seed: int) -> None:
 def test_cells_of_sixteen_bits() -> None:
     """Capacities beyond 127 take wider cells, and long outputs several words."""
     instance = Instance.from_rows(300, [(100, 10, 1), (20, 12, 1), (150, 9, 1)])
-    packing = Packing(instance)
     rewards = rounded(*first_rewards(instance, first_schedule(instance), 0.0))
-    swept = packing.sweep(rewards, 0.5)
-    assert swept.complete
-    value = packing.value(rewards, swept)
-    assert value <= solve(instance, "dp").total_latency
-    assert check_packing(Problem.of(instance), certificate(rewards, swept).data) == value
+    found = swept(instance, rewards)
+    assert found.value <= solve(instance, "dp").total_latency
+    assert check_packing(Problem.of(instance), certificate(rewards, found.swept).data) == found.value
+
+
+def large_requests(seed: int, n: int, capacity: int) -> Instance:
+    """Requests of up to the whole capacity."""
+    rng = np.random.default_rng(seed)
+    prompt = rng.integers(1, 4, n)
+    return Instance(capacity, prompt, [int(rng.integers(1, capacity + 1 - s)) for s in prompt])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_replay_is_below_a_sweep(data: st.DataObject) -> None:
+    """What the labels of one sweep prove for other rewards, a sweep of these proves too; for its own, just as much."""
+    instance = data.draw(instances(max_n=5))
+    here, there = data.draw(rewards_for(instance)), data.draw(rewards_for(instance))
+    gains = here.gains(instance)
+    replay = Replay(instance, gains, swept(instance, here).swept)
+    for rewards in (here, there):
+        value, slope = replay.bound(rewards.reward / DENOMINATOR, rewards.price / DENOMINATOR, 1e-3)
+        assert value <= swept(instance, rewards).value + 0.1
+        assert len(slope) == len(rewards.reward) + len(rewards.price)
+        assert rewards is there or value > swept(instance, rewards).value - 1.1
+
+
+def test_replay_slopes_are_derivatives() -> None:
+    """Differences of the smoothed bound in each reward and price."""
+    instance = large_requests(1, 6, 12)
+    kinds = len(instance.types)
+    point = np.concatenate(first_rewards(instance, first_schedule(instance), 0.6))
+    rewards = rounded(point[:kinds], point[kinds:])
+    replay = Replay(instance, rewards.gains(instance), swept(instance, rewards).swept)
+    value, slope = replay.bound(point[:kinds], point[kinds:], 0.5)
+    for i in range(0, len(point), 3):
+        moved = point.copy()
+        moved[i] += 1e-5
+        assert replay.bound(moved[:kinds], moved[kinds:], 0.5)[0] - value == pytest.approx(1e-5 * slope[i], abs=1e-7)
+
+
+def test_threads_change_nothing() -> None:
+    """Rounds of thousands of candidates, compared by one thread and by two."""
+    instance = large_requests(2, 24, 28)
+    rewards = rounded(*first_rewards(instance, first_schedule(instance), 0.15))
+    one, two = swept(instance, rewards), swept(instance, rewards, workers=2)
+    assert np.diff(one.swept.first).max() > 5000
+    assert one.value == two.value
+    assert all(np.array_equal(x, y) for x, y in zip(one.swept, two.swept, strict=True))
+
+
+def test_kept_labels_do_not_dominate_each_other() -> None:
+    """Nothing is lost to blocks and families: every pair of labels of a round, compared cell by cell, is needed."""
+    instance = large_requests(2, 24, 24)
+    rewards = rounded(*first_rewards(instance, first_schedule(instance), 0.1))
+    found = swept(instance, rewards)
+    busiest = int(np.argmax(np.diff(found.swept.first)))
+    profile, gained = followed(instance, rewards, found, busiest)
+    assert len(gained) > 1500
+    for x in range(0, len(gained), 7):
+        below = (profile <= profile[x]).all(axis=1) & (gained >= gained[x])
+        assert below.sum() == 1
 
 
 def test_falls_back_on_prices() -> None:
@@ -173,7 +266,7 @@ def test_mutated_certificates_never_prove_too_much(data: st.DataObject) -> None:
     """Another reward, price or label is refused or proves something true."""
     instance = data.draw(instances(max_n=4))
     rewards = data.draw(rewards_for(instance))
-    given_ = certificate(rewards, Packing(instance).sweep(rewards, 0.5)).data
+    given_ = certificate(rewards, swept(instance, rewards).swept).data
     codes = list(zlib.decompress(base64.b64decode(given_["codes"])))
     if codes:
         codes[data.draw(st.integers(0, len(codes) - 1))] = data.draw(st.integers(0, 5))

@@ -23,14 +23,16 @@ import base64
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from kvopt.bounds import prices as plain
 from kvopt.bounds.bound import Bound
+from kvopt.bounds.packing_sweep import Sweeper, Swept
 from kvopt.bounds.prices import MemoryPrices
-from kvopt.model import Certificate, FloatArray, Instance, IntArray
+from kvopt.model import Certificate, FloatArray, Instance, IntArray, RequestTypes
 
 #: Denominator of rewards and prices.
 DENOMINATOR = 2**16
@@ -40,15 +42,15 @@ MAX_OUTPUT, MAX_CAPACITY, MAX_REQUESTS, MAX_ROUNDS = 256, 2**15 - 1, 400, 20_000
 PRICED_SHARES = (1.4, 1.0, 0.75, 0.55, 0.45, 0.4, 0.35, 0.3, 0.27, 0.24, 0.21, 0.18, 0.15, 0.1, 0.05, 0.0)
 #: They begin to fall at this part of that, and are this many times what remaining requests and capacity suggest.
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
-#: Comparisons made per second on an ordinary core; least number of sweeps for a start to be affordable.
-WORK_PER_S, LEAST_SWEEPS = 4e8, 25
-#: Work of a sweep besides comparisons; most sweeps.
-SWEEP_WORK, MOST_SWEEPS = 500_000, 300
-#: Most candidates of a sweep: memory, and the length of the certificate.
-MOST_CANDIDATES = 3_000_000
+#: Starts that gain less than minus this many times the smoothing do not count.
+CUT_OFF = 20.0
+#: Least number of sweeps for a start to be affordable; steps after each sweep, and least number of them.
+LEAST_SWEEPS, STEPS, LEAST_STEPS = 8, 60, 10
+#: Nominal nanoseconds of a step, and for each candidate.
+STEP_NS, STEP_CANDIDATE_NS = 1e6, 16.0
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
-#: relative step of prices.
-SMOOTHING, REWARD_STEP, PRICE_STEP = (0.0002, 0.0001), 0.015, 0.03
+#: relative step of prices; both steps are so many times as long after each sweep.
+SMOOTHING, REWARD_STEP, PRICE_STEP, SHORTER = (0.0002, 0.0001), 0.012, 0.024, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,76 +69,63 @@ class Rewards:
 
     def gains(self, instance: Instance) -> IntArray:
         """Reward less latency and priced memory of a start of each type in each round, >= 0, shape (rounds, K)."""
-        types = instance.types
-        last = int((self.reward // DENOMINATOR - types.output + types.arrival).max())
-        longest = max(last, len(self.price)) + int(types.output.max()) + 2
-        once = np.zeros(longest, dtype=np.int64)
-        once[: len(self.price)] = np.cumsum(self.price[::-1])[::-1]
-        twice = np.cumsum(once[::-1])[::-1]
-        start = np.arange(max(last + 1, 0))[:, None]
-        end = start + types.output
-        memory = types.prompt * (once[start] - once[end]) + twice[start] - twice[end] - types.output * once[end]
-        gain = self.reward - (end - types.arrival) * DENOMINATOR - memory
-        return np.maximum(np.where(start >= types.arrival, gain, 0), 0)
+        last = int((self.reward // DENOMINATOR - instance.types.output + instance.types.arrival).max())
+        return np.maximum(start_gains(instance.types, self.reward, self.price, DENOMINATOR, max(last + 1, 0)), 0)
 
-
-class Swept(NamedTuple):
-    """What `kvopt.bounds.packing_kernels.sweep` returns."""
-
-    complete: bool
-    best: int
-    work: int
-    parent: np.ndarray
-    kind: np.ndarray
-    group: np.ndarray
-    soft: FloatArray
-    label_soft: FloatArray
-    round_of: IntArray
-    first: IntArray
-
-
-class Packing:
-    """The dynamic programme over packings of an instance."""
-
-    def __init__(self, instance: Instance) -> None:
-        types = instance.types
-        self.instance, self.types = instance, types
-        self.bits = 8 if instance.capacity < 128 else 16
-        cells = 64 // self.bits
-        self.words = -(-int(types.output.max()) // cells)
-        shapes = np.zeros((len(types), self.words * cells), dtype=np.uint64)
-        for k, (s, o) in enumerate(zip(types.prompt.tolist(), types.output.tolist(), strict=True)):
-            shapes[k, :o] = s + 1 + np.arange(o)
-        place = np.uint64(self.bits) * np.arange(cells, dtype=np.uint64)
-        self.shapes = (shapes.reshape(len(types), self.words, cells) << place).sum(axis=2, dtype=np.uint64)
-        self.capacity = (np.uint64(instance.capacity) << place).sum(dtype=np.uint64, keepdims=True)
-        self.high = (np.uint64(1 << (self.bits - 1)) << place).sum(dtype=np.uint64, keepdims=True)
-
-    def sweep(self, rewards: Rewards, smoothing: float, most_work: float = 2.0**62) -> Swept:
-        """The largest gain of a packing, and what is needed to follow where it comes from."""
-        from kvopt.bounds.packing_kernels import sweep
-
-        gains = rewards.gains(self.instance)
-        worth = np.full(len(gains), float(self.instance.n) / self.instance.capacity * DENOMINATOR)
-        given = self.shapes, self.types.volume, self.types.count, gains, worth, self.capacity, self.high, self.bits
-        return Swept(*sweep(*given, float(DENOMINATOR), smoothing, MOST_CANDIDATES, int(most_work)))
-
-    def value(self, rewards: Rewards, swept: Swept) -> int:
-        """The bound, rounded up to an integer; exact."""
-        total = sum(r * c for r, c in zip(rewards.reward.tolist(), self.types.count.tolist(), strict=True))
-        total -= self.instance.capacity * sum(rewards.price.tolist()) + int(swept.best)
+    def value(self, instance: Instance, swept: Swept) -> int:
+        """The bound that a sweep of the gains proves, rounded up to an integer; exact."""
+        total = sum(r * c for r, c in zip(self.reward.tolist(), instance.types.count.tolist(), strict=True))
+        total -= instance.capacity * sum(self.price.tolist()) + int(swept.best)
         return -(-total // DENOMINATOR)
 
-    def slopes(self, swept: Swept, smoothing: float, rounds: int) -> tuple[FloatArray, FloatArray]:
-        """Direction in which rewards and prices raise the smoothed bound."""
-        from kvopt.bounds.packing_kernels import expected_starts
 
-        horizon = int(swept.round_of[-1]) + 1 if len(swept.round_of) else 1
-        starts = expected_starts(*swept[3:], smoothing, len(self.types), horizon)
-        held = np.zeros(max(rounds, horizon) + int(self.types.output.max()))
-        for k, (s, o) in enumerate(zip(self.types.prompt.tolist(), self.types.output.tolist(), strict=True)):
-            held[: horizon + o - 1] += np.convolve(starts[:, k], s + 1 + np.arange(o))
-        return self.types.count - starts.sum(axis=0), held[:rounds] - self.instance.capacity
+Values = TypeVar("Values", IntArray, FloatArray)
+
+
+def start_gains(types: RequestTypes, reward: Values, price: Values, unit: int, rounds: int) -> Values:
+    """Reward less latency and priced memory of starts in the first rounds, none before an arrival; rounds in units."""
+    once = np.zeros(max(rounds, len(price)) + int(types.output.max()) + 2, dtype=price.dtype)
+    once[: len(price)] = np.cumsum(price[::-1])[::-1]
+    twice = np.cumsum(once[::-1])[::-1]
+    start = np.arange(rounds)[:, None]
+    end = start + types.output
+    memory = types.prompt * (once[start] - once[end]) + twice[start] - twice[end] - types.output * once[end]
+    gain = reward - (end - types.arrival) * unit - memory
+    return np.where(start >= types.arrival, gain, -unit * 2**40)
+
+
+class Replay:
+    """The bound at other rewards and prices than those of a sweep, from below, without another sweep.
+
+    Candidates keep the labels that stand for them, whatever they gain now: such a naming is as good as any
+    (docs/certificates.md). Starts that did not gain are not among the candidates; what they gain now is taken as if
+    they held no memory.
+    """
+
+    def __init__(self, instance: Instance, gains: IntArray, swept: Swept) -> None:
+        self.instance, self.known = instance, gains > 0
+        candidates, labels = len(swept.parent), int(swept.labels[-1])
+        self.graph = swept[2:]
+        self.room = tuple(np.zeros(size) for size in (candidates, labels, candidates, labels))
+
+    def bound(self, reward: FloatArray, price: FloatArray, smoothing: float) -> tuple[float, FloatArray]:
+        """The bound, smoothed, and its slopes in rewards and prices."""
+        from kvopt.bounds.packing_kernels import memory_held, smoothed
+
+        types, capacity, known = self.instance.types, self.instance.capacity, self.known
+        last = int((reward - types.output + types.arrival).max() + CUT_OFF * smoothing)
+        gains = start_gains(types, reward, price, 1, max(last + 1, len(known)))
+        starts = np.zeros(gains.shape)
+        given: tuple[Any, ...] = *self.graph, gains, smoothing, *self.room, starts
+        gained = smoothed(*given)
+        gains[: len(known)][known] = -np.inf
+        others = np.nonzero(gains > -CUT_OFF * smoothing)
+        count, ratio = types.count[others[1]], gains[others] / smoothing
+        gained += smoothing * float((count * np.logaddexp(0, ratio)).sum())
+        starts[others] = count / (1 + np.exp(-ratio))
+        held = memory_held(starts, types.prompt, types.output, len(price))
+        value = float(types.count @ reward) - capacity * float(price.sum()) - gained
+        return value, np.concatenate((types.count - starts.sum(axis=0), held - capacity))
 
 
 def first_rewards(instance: Instance, starts: IntArray, share: float) -> tuple[FloatArray, FloatArray]:
@@ -201,6 +190,7 @@ def improved(
     starts: IntArray | None = None,
     *,
     time_limit_s: float = 10.0,
+    workers: int = 1,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Bound:
     """A packing bound above a given one, if one is found.
@@ -214,8 +204,10 @@ def improved(
         A schedule, from which the ascent begins; by default `first_schedule`.
     time_limit_s : float
         Budget in nominal seconds; equal arguments give equal bounds.
+    workers : int
+        Threads, of which two at most are used; bounds do not depend on them.
     stopped : callable
-        Asked after every sweep, that is after up to a twelfth of the budget, whether to end with what has been found.
+        Asked after every sweep and every step whether to end with what has been found.
     """
     small = int(instance.output.max()) <= MAX_OUTPUT and instance.capacity <= MAX_CAPACITY
     if not small or instance.n > MAX_REQUESTS:
@@ -223,77 +215,122 @@ def improved(
     starts = first_schedule(instance) if starts is None else starts
     if int((starts + instance.output).max()) > MAX_ROUNDS:
         return below
-    packing = Packing(instance)
-    found = ascend(packing, starts, WORK_PER_S * time_limit_s, stopped)
-    if found is None:
-        return below
-    swept = packing.sweep(found, 1.0)
-    value = packing.value(found, swept)
-    return Bound(value, certificate(found, swept)) if value > below.value else below
+    found = Ascent(instance, workers, 1e9 * time_limit_s, stopped).run(starts)
+    return below if found is None or found.value <= below.value else Bound(found.value, certificate(*found[1:]))
 
 
-def ascend(packing: Packing, starts: IntArray, work: float, stopped: Callable[[], bool]) -> Rewards | None:
-    """Rewards and prices with a large bound; None where not even the first are affordable.
+class Found(NamedTuple):
+    """A bound, and the rewards and the sweep that prove it."""
 
-    Steps along the smoothed slopes, each coordinate scaled by the size of its recent slopes (Kingma and Ba, Adam,
-    arXiv 1412.6980), ever shorter, and with an ever sharper maximum.
+    value: int
+    rewards: Rewards
+    swept: Swept
+
+
+def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf) -> Found | None:
+    """What a sweep proves; None where it costs more than that or has too many candidates."""
+    instance = sweeper.instance
+    worth = instance.n / instance.capacity * DENOMINATOR
+    swept = sweeper.sweep(rewards.gains(instance), worth, most_ns)
+    return None if swept is None else Found(rewards.value(instance, swept), rewards, swept)
+
+
+class Ascent:
+    """Search for rewards and prices with a large bound.
+
+    Parameters
+    ----------
+    instance : Instance
+    workers : int
+    budget_ns : float
+        Nominal nanoseconds.
+    stopped : callable
     """
-    instance, spent = packing.instance, 0.0
-    latency = int((starts + instance.output - instance.arrival).sum())
-    largest = float(first_rewards(instance, starts, PRICED_SHARES[-1])[0].max())
-    smoothing, swept, best, best_value = SMOOTHING[0] * largest, None, None, -1
-    for share in PRICED_SHARES:
-        candidate = first_rewards(instance, starts, share)
-        rewards = rounded(*candidate)
-        tried = packing.sweep(rewards, smoothing, work / LEAST_SWEEPS)
-        spent += tried.work + SWEEP_WORK
-        if not tried.complete or stopped():
-            break
-        value = packing.value(rewards, tried)
-        if value > best_value:
-            (reward, price), swept, best, best_value = candidate, tried, rewards, value
-    if swept is None:
-        return None
-    scale = np.maximum(price, PRICE_FACTOR / instance.capacity)
-    point = np.concatenate((reward, price))
-    mean, square = np.zeros(len(point)), np.zeros(len(point))
-    count, step, number = len(reward), 1.0, 0
-    best_point = point
-    while True:
-        rewards = rounded(point[:count], point[count:])
-        part = min(1.0, max(spent / work, number / MOST_SWEEPS))
-        smoothing = largest * SMOOTHING[0] * (SMOOTHING[1] / SMOOTHING[0]) ** part
-        if number > 0:
-            swept = packing.sweep(rewards, smoothing, 4 * work / LEAST_SWEEPS)
-            spent += swept.work + SWEEP_WORK
-        if not swept.complete:
-            point, step = best_point, step / 2
-            mean[:] = 0
-        else:
-            value = packing.value(rewards, swept)
-            if value > best_value:
-                best, best_value, best_point = rewards, value, point
-            slope = np.concatenate(packing.slopes(swept, smoothing, len(price)))
-            slope[:count] /= packing.types.count
-            slope[count:] /= instance.capacity
+
+    def __init__(self, instance: Instance, workers: int, budget_ns: float, stopped: Callable[[], bool]) -> None:
+        self.instance, self.budget_ns, self.stopped = instance, budget_ns, stopped
+        self.sweeper, self.left_ns = Sweeper(instance, workers), budget_ns
+
+    def sweep(self, rewards: Rewards, most_ns: float) -> Found | None:
+        """What a sweep proves, or None where it costs too much."""
+        found = proved(self.sweeper, rewards, most_ns)
+        self.left_ns -= most_ns if found is None else found.swept.work_ns
+        return found
+
+    def run(self, starts: IntArray) -> Found | None:
+        """The best that is found; None where not even the first rewards are affordable."""
+        instance = self.instance
+        latency = int((starts + instance.output - instance.arrival).sum())
+        found, best = None, None
+        for share in PRICED_SHARES:
+            first = first_rewards(instance, starts, share)
+            found = self.sweep(rounded(*first), self.budget_ns / LEAST_SWEEPS)
+            if found is None or self.stopped():
+                break
+            if best is None or found.value > best.value:
+                best, (reward, price) = found, first
+        if best is None:
+            return None
+        largest, rate = float(reward.max()), 1.0
+        scale = REWARD_STEP * largest, PRICE_STEP * np.maximum(price, PRICE_FACTOR / instance.capacity)
+        while not self.stopped() and best.value < latency:
+            spent = 1 - self.left_ns / self.budget_ns
+            smoothing = largest * SMOOTHING[0] * (SMOOTHING[1] / SMOOTHING[0]) ** spent
+            step_ns = STEP_NS + STEP_CANDIDATE_NS * len(best.swept.parent)
+            steps = min(STEPS, int((self.left_ns - 1.3 * best.swept.work_ns) / step_ns))
+            if steps < LEAST_STEPS:
+                break
+            self.left_ns -= steps * step_ns
+            point = self.climb(best, (reward, price), smoothing, steps, (rate * scale[0], rate * scale[1]))
+            if self.stopped():
+                break
+            found = self.sweep(rounded(*point), self.left_ns)
+            rate *= SHORTER
+            if found is not None and found.value > best.value:
+                best, (reward, price) = found, point
+        return best
+
+    def climb(
+        self,
+        base: Found,
+        point: tuple[FloatArray, FloatArray],
+        smoothing: float,
+        steps: int,
+        scale: tuple[float, FloatArray],
+    ) -> tuple[FloatArray, FloatArray]:
+        """Rewards and prices at which the sweep of others proves most.
+
+        Steps along the smoothed slopes, each coordinate scaled by the size of its recent slopes (Kingma and Ba, Adam,
+        arXiv 1412.6980), ever shorter.
+        """
+        instance, count = self.instance, len(point[0])
+        replay = Replay(instance, base.rewards.gains(instance), base.swept)
+        here = np.concatenate(point)
+        size = np.concatenate((np.full(count, scale[0]), scale[1]))
+        norm = np.concatenate((instance.types.count, np.full(len(point[1]), instance.capacity)))
+        mean, square = np.zeros(len(here)), np.zeros(len(here))
+        best, highest = here, -np.inf
+        for number in range(1, steps + 1):
+            value, slope = replay.bound(here[:count], here[count:], smoothing)
+            if value > highest:
+                best, highest = here, value
+            slope /= norm
             mean = 0.8 * mean + 0.2 * slope
             square = 0.98 * square + 0.02 * slope * slope
-        if part == 1.0 or stopped() or best_value >= latency:
-            return best
-        number += 1
-        move = mean / (1 - 0.8**number) / (np.sqrt(square / (1 - 0.98**number)) + 0.02) * step * (1 - 0.95 * part)
-        move[:count] *= REWARD_STEP * largest
-        move[count:] *= PRICE_STEP * scale
-        point = np.maximum(point + move, 0)
+            move = mean / (1 - 0.8**number) / (np.sqrt(square / (1 - 0.98**number)) + 0.02)
+            here = np.maximum(here + move * size * (1 - 0.95 * number / steps), 0)
+            if self.stopped():
+                break
+        return best[:count], best[count:]
 
 
 def certificate(rewards: Rewards, swept: Swept) -> Certificate:
     """Rewards, prices, and for each candidate its label: 0 for a new one, else how far back it is."""
     codes = []
-    for begin, end in zip(swept.first[:-1].tolist(), swept.first[1:].tolist(), strict=True):
+    for begin, end in pairwise(swept.first.tolist()):
         label = swept.group[begin:end].astype(np.int64)
         newest = np.maximum.accumulate(label)
-        new = np.diff(newest, prepend=label[0] - 1) > 0
+        new = np.diff(newest, prepend=-1) > 0
         codes.append(np.where(new, 0, newest - label + 1))
     stream = varints(np.concatenate(codes)) if codes else b""
     prices = plain.certificate(MemoryPrices(rewards.price, DENOMINATOR)).data

@@ -1,8 +1,9 @@
-"""Numba kernels of the packing bound (`kvopt.bounds.packing`): one sweep over the rounds, and its expected starts.
+"""Numba kernels of the packing bound (`kvopt.bounds.packing`): a sweep over the rounds, and steps on what it leaves.
 
 A *label* is what a packing of starts has led to: the memory profile of its running requests from the present round
 on, and its gain. Profiles are packed into 64-bit words, the highest bit of each cell free, so that one subtraction
-compares all cells of a word.
+compares all cells of a word. Arrays are indexed by unsigned integers, and not sliced, where time matters: that
+lets the compiler make vectors of loops, and spares it counting references.
 """
 
 from __future__ import annotations
@@ -10,248 +11,340 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+#: Kept labels that are looked at together.
+BLOCK = 64
+#: Ranks of a cell in a mark, and bins of a cell's tokens when ranks are assigned.
+RANKS, BINS = 8, 256
+#: Paths worse than the best one of a label by more than this many times the smoothing do not count.
+CUT_OFF = 20.0
+
 
 @njit(cache=True, nogil=True, inline="always")
-def below(first, a, second, b, words, high):
-    """Whether no cell of profile ``first[a]`` is above that of ``second[b]``."""
+def move_on(profile, tokens, x, words, bits):
+    """Label x one round later."""
+    back = np.uint64(64 - bits)
+    tokens[x] -= np.int64(profile[x, 0] & np.uint64((1 << bits) - 1))
     for q in range(words):
-        if ((second[b, q] | high) - first[a, q]) & high != high:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True, inline="always")
-def signature(profile, x, words, bits, most):
-    """Eight bits for each of eight cells, as many set as the cell is full: of a profile nowhere above, no others are.
-
-    Bits of the second are a cheap test that most pairs of profiles fail.
-    """
-    cells = 64 // bits
-    marks = np.uint64(0)
-    for i in range(8):
-        u = i * (words * cells - 1) // 8
-        held = np.int64((profile[x, u // cells] >> np.uint64(bits * (u % cells))) & np.uint64((1 << bits) - 1))
-        marks |= ((np.uint64(1) << np.uint64(held * 8 // most)) - np.uint64(1)) << np.uint64(8 * i)
-    return marks
+        after = profile[x, q + 1] << back if q + 1 < words else np.uint64(0)
+        profile[x, q] = (profile[x, q] >> np.uint64(bits)) | after
 
 
 @njit(cache=True, nogil=True)
-def sweep(shapes, volumes, counts, gains, worth, capacity, high, bits, unit, smoothing, most, most_work):
-    """All packings of profitable starts, round by round; dominated labels are given up for their dominators.
+def expand(profile, gained, tokens, waited, shapes, volumes, counts, gains, capacity, high, bits, most):
+    """The candidates of a round: its labels, and these with further starts.
 
     Parameters
     ----------
+    profile : uint64 array of shape (L, words)
+        Of the labels, moved on in place.
+    gained, tokens : int64 arrays of shape (L,)
+        Their gains, and all tokens that their runs still hold, round by round.
+    waited : int
+        Rounds since that of the labels.
     shapes : uint64 array of shape (K, words)
         Packed profile of a run of each type from its start.
-    volumes, counts : int64 arrays of shape (K,)
-    worth : float64 array of shape (R,)
-        Gain that a token held in some later round is worth: decides the order in which dominators are sought.
-    gains : int64 array of shape (R, K)
-        What a start in each round earns; starts that do not earn anything are left out.
-    capacity, high : uint64 arrays of shape (1,)
+    volumes, counts, gains : int64 arrays of shape (K,)
+        Gains of a start in this round; types that do not gain are left out.
+    capacity, high : uint64
         A word whose cells hold the capacity; a word with the highest bit of each cell.
     bits : int
         Bits of a cell.
-    unit, smoothing : float
-        Gains per round of latency; softness of the maximum in rounds of latency.
-    most, most_work : int
-        Candidates and comparisons after which the sweep is given up.
+    most : int
+        Candidates beyond which the round is given up; then there are more than that.
 
     Returns
     -------
-    complete : bool
-    best : int
-        Largest gain of a packing.
-    work : int
-        Comparisons made, and some for each candidate.
-    parent, kind, group, soft : arrays with an entry for each candidate
-        Candidate or label (-1 - number) that it continues; its last start's type, -1 for none; the label that stands
-        for it in the next round; its smoothed gain.
-    label_soft : float64 array with an entry for each label
-    round_of, first : int64 arrays
-        The rounds in which something starts, and the first candidate of each.
+    profile, gained, tokens : arrays of C candidates
+        As above, one round later.
+    parent, kind : int32 and int16 arrays of shape (C,)
+        Candidate to which a start is added, or label; the type, or -1 for a label as it is.
     """
-    types, words = shapes.shape
-    size = 1 << 12
-    parent, kind = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int16)
-    group, soft = np.empty(size, dtype=np.int32), np.empty(size)
-    room = 1 << 10
-    profile, weight = np.zeros((room, words), dtype=np.uint64), np.zeros(room, dtype=np.int64)
-    tokens = np.zeros(room, dtype=np.int64)
-    kept = np.zeros((room, words), dtype=np.uint64)
-    label_soft, label_size = np.zeros(size), 1
-    labels, first_label, candidates, best, work = 1, 0, 0, np.int64(0), np.int64(0)
-    round_of, first = np.empty(len(gains), dtype=np.int64), np.empty(len(gains) + 1, dtype=np.int64)
-    most_tokens = np.int64(capacity[0] & np.uint64((1 << bits) - 1))
-    rounds = 0
-    now = 0
-    complete = True
-    shift, back, cell = np.uint64(bits), np.uint64(64 - bits), np.uint64((1 << bits) - 1)
-    for t in range(len(gains)):
-        if gains[t].max() <= 0:
-            continue
-        round_of[rounds], first[rounds] = t, candidates
-        rounds += 1
-        for _ in range(min(t - now, words * (64 // bits))):
-            for x in range(labels):
-                tokens[x] -= np.int64(profile[x, 0] & cell)
-                for q in range(words):
-                    after = profile[x, q + 1] << back if q + 1 < words else np.uint64(0)
-                    profile[x, q] = (profile[x, q] >> shift) | after
-        here, offset = labels, candidates
+    labels, words = profile.shape
+    for _ in range(min(waited, words * (64 // bits))):
         for x in range(labels):
-            if offset + x >= len(parent):
-                parent, kind = np.append(parent, parent), np.append(kind, kind)
-                group, soft = np.append(group, group), np.append(soft, soft)
-            parent[offset + x], kind[offset + x], soft[offset + x] = (
-                -1 - (first_label + x),
-                -1,
-                label_soft[first_label + x],
-            )
-        for k in range(types):
-            gain = gains[t, k]
-            if gain <= 0:
-                continue
-            begin, end = 0, here
-            for _ in range(counts[k]):
-                for x in range(begin, end):
-                    if here >= len(profile):
-                        profile, weight = np.append(profile, profile).reshape(-1, words), np.append(weight, weight)
-                        tokens = np.append(tokens, tokens)
-                        kept = np.zeros(profile.shape, dtype=np.uint64)
-                    fits = True
-                    for q in range(words):
-                        cells = profile[x, q] + shapes[k, q]
-                        profile[here, q] = cells
-                        fits &= ((capacity[0] | high[0]) - cells) & high[0] == high[0]
-                    if not fits:
-                        continue
-                    at = offset + here
-                    if at >= len(parent):
-                        parent, kind = np.append(parent, parent), np.append(kind, kind)
-                        group, soft = np.append(group, group), np.append(soft, soft)
-                    weight[here], tokens[here] = weight[x] + gain, tokens[x] + volumes[k]
-                    parent[at], kind[at], soft[at] = offset + x, k, soft[offset + x] + gain / unit
-                    here += 1
-                    if offset + here > most:
-                        break
-                begin, end = end, here
-                if begin == end or offset + here > most:
-                    break
-            if offset + here > most:
+            move_on(profile, tokens, x, words, bits)
+    room = 2 * labels + 64
+    cells, gain, held = np.empty((room, words), np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    parent, kind = np.empty(room, np.int32), np.empty(room, np.int16)
+    head = np.empty(room, np.uint64)  # the first word, in which most starts do not fit
+    for x in range(labels):
+        for q in range(words):
+            cells[x, q] = profile[x, q]
+        head[x], gain[x], held[x], parent[x], kind[x] = cells[x, 0], gained[x], tokens[x], x, -1
+    here = labels
+    for k in range(len(gains)):
+        if gains[k] <= 0:
+            continue
+        begin, end = 0, here
+        for _ in range(counts[k]):
+            for x in range(begin, end):
+                fits = ((capacity | high) - head[x] - shapes[k, 0]) & high == high
+                if not fits:
+                    continue
+                for q in range(1, words):
+                    fits &= ((capacity | high) - cells[x, q] - shapes[k, q]) & high == high
+                if not fits:
+                    continue
+                if here == room:
+                    room *= 2
+                    cells, head = np.append(cells, cells).reshape(-1, words), np.append(head, head)
+                    gain, held = np.append(gain, gain), np.append(held, held)
+                    parent, kind = np.append(parent, parent), np.append(kind, kind)
+                for q in range(words):
+                    cells[here, q] = cells[x, q] + shapes[k, q]
+                head[here] = cells[here, 0]
+                gain[here], held[here] = gain[x] + gains[k], held[x] + volumes[k]
+                parent[here], kind[here] = x, k
+                here += 1
+            begin, end = end, here
+            if begin == end or here > most:
                 break
-        candidates = offset + here
-        work += 20 * here
-        if candidates > most or work > most_work:
-            complete = False
+        if here > most:
             break
-        # This round is over: what is compared, and kept, is the memory from the next one on.
-        for x in range(here):
-            best = max(best, weight[x])
-            tokens[x] -= np.int64(profile[x, 0] & cell)
-            for q in range(words):
-                after = profile[x, q + 1] << back if q + 1 < words else np.uint64(0)
-                profile[x, q] = (profile[x, q] >> shift) | after
-        now = t + 1
-        # A dominator has gained no less and holds no more, so it comes first in this order.
-        order = np.argsort(worth[t] * tokens[:here] - weight[:here], kind="mergesort")
-        leader = np.empty(here, dtype=np.int32)
-        tops, last = 0, 0
-        kept_weight, kept_tokens = np.empty(here + 64, dtype=np.int64), np.empty(here, dtype=np.int64)
-        kept_mark = np.empty(here + 64, dtype=np.uint64)
-        for place in range(here):
-            x = order[place]
-            found = -1
-            if tops > 0 and kept_weight[last] >= weight[x] and below(kept, last, profile, x, words, high[0]):
-                found = last
-            else:
-                mark, gained = ~signature(profile, x, words, bits, most_tokens), weight[x]
-                for base in range(0, tops, 64):
-                    marks, heavier = kept_mark[base : base + 64], kept_weight[base : base + 64]
-                    possible = 0
-                    for j in range(64):
-                        possible += ((marks[j] & mark) == 0) & (heavier[j] >= gained)
-                    if possible == 0:
-                        continue
-                    for j in range(min(64, tops - base)):
-                        if (
-                            (marks[j] & mark) == 0
-                            and heavier[j] >= gained
-                            and below(kept, base + j, profile, x, words, high[0])
-                        ):
-                            found = base + j
-                            break
-                    if found >= 0:
-                        break
-                work += tops if found < 0 else found
-            if found < 0:
-                for q in range(words):
-                    kept[tops, q] = profile[x, q]
-                kept_weight[tops], kept_tokens[tops] = weight[x], tokens[x]
-                kept_mark[tops] = signature(profile, x, words, bits, most_tokens)
-                found = tops
-                tops += 1
-            last = found
-            leader[x] = found
-        # The next labels, in the order in which candidates first name them.
-        number = np.full(tops, -1, dtype=np.int32)
-        first_label, labels = label_size, 0
-        new_weight, new_tokens = np.empty(tops, dtype=np.int64), np.empty(tops, dtype=np.int64)
-        for x in range(here):
-            j = leader[x]
-            if number[j] < 0:
-                number[j] = labels
-                for q in range(words):
-                    profile[labels, q] = kept[j, q]
-                new_weight[labels], new_tokens[labels] = kept_weight[j], kept_tokens[j]
-                labels += 1
-            group[offset + x] = first_label + number[j]
-        weight[:labels], tokens[:labels] = new_weight, new_tokens
-        while label_size + labels > len(label_soft):
-            label_soft = np.append(label_soft, label_soft)
-        label_size += labels
-        # Smoothed maximum over the candidates of a label.
-        highest, total = np.full(labels, -np.inf), np.zeros(labels)
-        for x in range(here):
-            g = group[offset + x] - first_label
-            highest[g] = max(highest[g], soft[offset + x])
-        for x in range(here):
-            g = group[offset + x] - first_label
-            total[g] += np.exp((soft[offset + x] - highest[g]) / smoothing)
-        for g in range(labels):
-            label_soft[first_label + g] = highest[g] + smoothing * np.log(total[g])
-    first[rounds] = candidates
-    return (
-        complete,
-        best,
-        work,
-        parent[:candidates],
-        kind[:candidates],
-        group[:candidates],
-        soft[:candidates],
-        label_soft[:label_size],
-        round_of[:rounds],
-        first[: rounds + 1],
-    )
+    for x in range(here):
+        move_on(cells, held, x, words, bits)
+    return cells[:here], gain[:here], held[:here], parent[:here], kind[:here]
 
 
 @njit(cache=True, nogil=True)
-def expected_starts(parent, kind, group, soft, label_soft, round_of, first, smoothing, types, horizon):
-    """Expected starts of each type in each round, shape (R, K), when packings are drawn by their smoothed gains."""
-    starts = np.zeros((horizon, types))
-    chance, label_chance = np.zeros(len(parent)), np.zeros(len(label_soft))
-    if len(parent) == 0:
-        return starts
-    ends = group[first[-2] :].min()
-    highest = label_soft[ends:].max()
-    label_chance[ends:] = np.exp((label_soft[ends:] - highest) / smoothing)
-    label_chance /= label_chance.sum()
-    for r in range(len(round_of) - 1, -1, -1):
-        for x in range(first[r + 1] - 1, first[r] - 1, -1):
-            chance[x] += label_chance[group[x]] * np.exp((soft[x] - label_soft[group[x]]) / smoothing)
+def marks(profile, bits, length, capacity):
+    """Marks of profiles, and the bits that put kept labels into families.
+
+    A mark has `RANKS` bits for each of eight cells, as many set as the cell's rank among all: a profile that is nowhere
+    above another has no bit that the other one has not, a cheap test that most pairs fail. The bit of a cell that is
+    nearest to being set in half of the marks tells families apart, the fewer profiles the fewer cells.
+    """
+    count = len(profile)
+    mark = np.zeros(count, np.uint64)
+    cells, cut = 64 // bits, np.uint64((1 << bits) - 1)
+    coarse = np.uint64(0)
+    while capacity >= BINS:
+        capacity >>= 1
+        coarse += np.uint64(1)
+    rank, bin_of = np.empty(BINS, np.uint64), np.empty(count, np.uint8)
+    chosen, balance = np.zeros(8, np.uint64), np.zeros(8)
+    for i in range(8):
+        u = i * (length - 1) // 8
+        word, place = u // cells, np.uint64(bits * (u % cells))
+        number = np.zeros(BINS, np.int64)
+        for x in range(count):
+            bin_of[x] = ((profile[x, word] >> place) & cut) >> coarse
+            number[bin_of[x]] += 1
+        before = 0
+        for b in range(BINS):
+            levels = min(before * RANKS // max(count - 1, 1), RANKS)
+            # As many bits as there are ranks at or below the share of profiles that are lower.
+            rank[b] = ((np.uint64(1) << np.uint64(levels)) - np.uint64(1)) << np.uint64(RANKS * i)
+            if number[b] > 0 and min(before, count - before) > balance[i]:
+                balance[i] = min(before, count - before)
+                chosen[i] = np.uint64(1) << np.uint64(RANKS * i + max(levels - 1, 0))
+            before += number[b]
+        for x in range(count):
+            mark[x] |= rank[bin_of[x]]
+    family, parts = np.uint64(0), count >> 10
+    while parts > 0 and balance.max() > 0:
+        evenest = balance.argmax()
+        family |= chosen[evenest]
+        balance[evenest] = 0
+        parts >>= 1
+    return mark, family
+
+
+@njit(cache=True, nogil=True, inline="always")
+def dominator(x, start, blocks, profile, gained, mark, kept, kept_gain, kept_mark, block_mark, block_gain, words, high):
+    """Slot of a kept label that holds no more than candidate x and gained no less, in blocks from `start` on, or -1.
+
+    Also returned is the number of blocks looked at.
+    """
+    without, gain = ~mark[x], gained[x]
+    looked = 0
+    for b in range(start, blocks):
+        if block_mark[b] & without != 0 or block_gain[b] < gain:
+            continue
+        looked += 1
+        base = np.uint64(b * BLOCK)
+        possible = 0
+        for j in range(BLOCK):
+            at = base + np.uint64(j)
+            possible += ((kept_mark[at] & without) == 0) & (kept_gain[at] >= gain)
+        if possible == 0:
+            continue
+        for j in range(BLOCK):
+            at = base + np.uint64(j)
+            if (kept_mark[at] & without) == 0 and kept_gain[at] >= gain:
+                holds_less = True
+                for q in range(words):
+                    if ((profile[x, q] | high) - kept[at, q]) & high != high:
+                        holds_less = False
+                        break
+                if holds_less:
+                    return np.int64(at), looked
+    return -1, looked
+
+
+@njit(cache=True, nogil=True)
+def search(
+    lo, hi, order, blocks, leader, profile, gained, mark, kept, kept_gain, kept_mark, block_mark, block_gain, high
+):
+    """Find dominators of candidates ``order[lo:hi]`` in the first blocks; returns what it cost, in blocks."""
+    words = profile.shape[1]
+    work = 0
+    for place in range(lo, hi):
+        x = order[place]
+        leader[x], looked = dominator(
+            x, 0, blocks, profile, gained, mark, kept, kept_gain, kept_mark, block_mark, block_gain, words, high
+        )
+        work += looked + (blocks >> 4)
+    return work
+
+
+@njit(cache=True, nogil=True)
+def settle(
+    lo, hi, order, searched, leader, profile, gained, mark, family, open_block, kept_from, block_size,
+    kept, kept_gain, kept_mark, block_mark, block_gain, high
+):  # fmt: skip
+    """Keep candidates ``order[lo:hi]`` that no kept one dominates; the first blocks have been searched.
+
+    Returns the number of blocks and what it cost.
+    """
+    words = profile.shape[1]
+    work, blocks = 0, searched
+    for place in range(lo, hi):
+        x = order[place]
+        if leader[x] >= 0:
+            continue
+        found, looked = dominator(
+            x, searched, blocks, profile, gained, mark, kept, kept_gain, kept_mark, block_mark, block_gain, words, high
+        )
+        work += looked + ((blocks - searched) >> 4)
+        if found < 0:
+            number, rest = 0, family
+            while rest != 0:
+                lowest = rest & (~rest + np.uint64(1))
+                number = 2 * number + (mark[x] & lowest != 0)
+                rest ^= lowest
+            b = open_block[number]
+            if b < searched or block_size[b] == BLOCK:
+                b = blocks
+                open_block[number] = b
+                block_mark[b], block_gain[b], block_size[b] = mark[x] & family, gained[x], 0
+                for j in range(BLOCK):
+                    kept_gain[b * BLOCK + j] = np.iinfo(np.int64).min
+                blocks += 1
+            found = b * BLOCK + block_size[b]
+            block_size[b] += 1
+            block_gain[b] = max(block_gain[b], gained[x])
+            for q in range(words):
+                kept[found, q] = profile[x, q]
+            kept_from[found], kept_gain[found], kept_mark[found] = x, gained[x], mark[x]
+        leader[x] = found
+    return blocks, work
+
+
+@njit(cache=True, nogil=True)
+def named(leader, kept_from, blocks):
+    """Label of each candidate, candidate of each label; labels in the order in which candidates first name them."""
+    number = np.full(blocks * BLOCK, -1, np.int32)
+    group, whose = np.empty(len(leader), np.int32), np.empty(len(leader), np.int32)
+    labels = 0
+    for x in range(len(leader)):
+        slot = leader[x]
+        if number[slot] < 0:
+            number[slot] = labels
+            whose[labels] = kept_from[slot]
+            labels += 1
+        group[x] = number[slot]
+    return group, whose[:labels]
+
+
+@njit(cache=True, nogil=True)
+def smoothed(
+    parent, kind, group, first, round_of, labels, gains, smoothing, soft, label_soft, chance, label_chance, starts
+):
+    """Smoothed largest gain of the packings of a sweep, and the expected starts, when gains are others than they were.
+
+    Parameters
+    ----------
+    parent, kind, group : arrays with an entry for each candidate
+        As in `kvopt.bounds.packing.Swept`.
+    first, round_of, labels : int64 arrays of shape (rounds + 1,), (rounds,), (rounds + 1,)
+        First candidate of each round in which something starts; these rounds; labels before each, and in all.
+    gains : float64 array of shape (R, K)
+        Gain of a start of each type in each round; not all need be positive.
+    smoothing : float
+        The maximum of values v is replaced by ``smoothing * log(sum(exp(v / smoothing)))``.
+    soft, label_soft, chance, label_chance : float64 arrays
+        Room for each candidate, and for each label.
+    starts : float64 array of shape (R, K)
+        Expected starts are added, as if packings were drawn by their gains.
+
+    Returns
+    -------
+    float
+    """
+    rounds = len(round_of)
+    label_soft[0] = 0.0
+    inverse = 1 / smoothing
+    for r in range(rounds):
+        t = round_of[r]
+        before, here = np.int64(labels[r]), np.int64(labels[r + 1])
+        for g in range(here, labels[r + 2]):
+            label_soft[g], label_chance[g] = -np.inf, 0.0
+        for x in range(first[r], first[r + 1]):
             if kind[x] < 0:
-                label_chance[-1 - parent[x]] += chance[x]
+                value = label_soft[before + parent[x]]
             else:
-                chance[parent[x]] += chance[x]
-                starts[round_of[r], kind[x]] += chance[x]
-    return starts
+                value = soft[first[r] + parent[x]] + gains[t, kind[x]]
+            soft[x] = value
+            g = here + group[x]
+            label_soft[g] = max(label_soft[g], value)
+        for x in range(first[r], first[r + 1]):
+            chance[x] = 0.0
+            short = soft[x] - label_soft[here + group[x]]
+            if short > -CUT_OFF * smoothing:
+                weight = 1.0 if short == 0 else np.exp(short * inverse)
+                label_chance[here + group[x]] += weight
+        for g in range(here, labels[r + 2]):
+            if label_chance[g] > 1:
+                label_soft[g] += smoothing * np.log(label_chance[g])
+            label_chance[g] = 0.0
+    ends, end = labels[rounds], labels[rounds + 1]
+    highest, total = -np.inf, 0.0
+    for g in range(ends, end):
+        highest = max(highest, label_soft[g])
+    for g in range(ends, end):
+        total += np.exp((label_soft[g] - highest) * inverse)
+    highest += smoothing * np.log(total)
+    for g in range(ends, end):
+        label_chance[g] = np.exp((label_soft[g] - highest) * inverse)
+    for r in range(rounds - 1, -1, -1):
+        t = round_of[r]
+        before, here = np.int64(labels[r]), np.int64(labels[r + 1])
+        for g in range(before, here):
+            label_chance[g] = 0.0
+        for x in range(first[r + 1] - 1, first[r] - 1, -1):
+            share = chance[x]
+            g = here + group[x]
+            if label_chance[g] > 0:
+                short = soft[x] - label_soft[g]
+                if short > -CUT_OFF * smoothing:
+                    share += label_chance[g] * (1.0 if short == 0 else np.exp(short * inverse))
+            if share > 1e-12:
+                if kind[x] < 0:
+                    label_chance[before + parent[x]] = share
+                else:
+                    chance[first[r] + parent[x]] += share
+                    starts[t, kind[x]] += share
+    return highest
+
+
+@njit(cache=True, nogil=True)
+def memory_held(starts, prompt, output, rounds):
+    """Tokens held in each of the first rounds by (expected) starts, shape (rounds,)."""
+    held = np.zeros(rounds)
+    for p in range(len(starts)):
+        for k in range(len(prompt)):
+            if starts[p, k] > 0:
+                for j in range(min(output[k], rounds - p)):
+                    held[p + j] += starts[p, k] * (prompt[k] + j + 1)
+    return held

@@ -144,7 +144,12 @@ def packed(search: Search, below: Bound) -> Bound:
     if monitor.stopped or monitor.gap_reached:
         return below
     bound = packing.improved(
-        instance, below, monitor.best_starts, time_limit_s=budget_s, stopped=lambda: monitor.stopped
+        instance,
+        below,
+        monitor.best_starts,
+        time_limit_s=budget_s,
+        workers=monitor.workers,
+        stopped=lambda: monitor.stopped,
     )
     monitor.raise_bound(bound.value)
     return bound
