@@ -535,18 +535,16 @@ def buckets_of(children, made, rem, shapes):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def pack(cells, i, bits, words, out):
-    """Write memory cells into `words` words of 64 bits, `bits` bits a cell; returns the number of busy cells."""
-    per_word = 64 // bits
-    busy = 0
-    for j in range(words):
-        word = np.uint64(0)
-        for u in range(per_word):
-            cell = cells[i, j * per_word + u]
-            if cell > 0:
-                busy = j * per_word + u + 1
-                word |= np.uint64(cell) << np.uint64(u * bits)
-        out[j] = word
+def busy_cells(packed, i, per_word, bits):
+    """Number of cells of row i up to the last that is not 0."""
+    j = packed.shape[1] - 1
+    while j > 0 and packed[i, j] == 0:
+        j -= 1
+    word = packed[i, j]
+    busy = np.int64(j * per_word)
+    while word > 0:
+        word >>= np.uint64(bits)
+        busy += 1
     return busy
 
 
@@ -568,24 +566,41 @@ def within(rows, a, busy, d, worse, log_bits, guard):
     return True
 
 
+@njit(cache=True, nogil=True, inline="always")
+def may_wait(slack, shift, word, following, top, guard):
+    """Whether a wait that leaves `slack` costs no more, and none of the cells from bit `shift` on is too high.
+
+    Only the first word is tested, and only for shifts within it; `following` is the next word, doubled.
+    """
+    low = np.uint64(shift & np.int64(63))
+    cells = (word >> low) | (following << (np.uint64(63) - low))
+    return (slack >= 0) & ((shift >= 64) | (((top - cells) & guard) == guard))
+
+
 @njit(cache=True, nogil=True)
 def sieve(
     maybe, begin, size, times, ends, values, word, following, needed, busy, value, left, top, log_bits, guard
 ):  # fmt: skip
     """Which of `size` kept labels from `begin` on may dominate a candidate, after a test that refuses most.
 
-    Refused are those that cost too much, and those that could wait only one number of rounds after which a cell of
-    the first word is too high; `top` is the candidate's first word with its guard bits. The loop has no branch, and
-    its unsigned indices let the compiler make vectors of it.
+    Refused are those for which none of the first four waits `may_wait`, and a fifth costs too much. `top` is the
+    candidate's first word with its guard bits. The loop has no branch, and its unsigned indices let the compiler
+    make vectors of it, but not if the four are a loop.
     """
+    cell = np.int64(1) << log_bits
     for a in range(size):
         at = begin + a
-        first = max(needed - times[at], ends[at] - busy, np.int64(0))
-        slack = value - values[at]
-        low = np.uint64((first << log_bits) & np.int64(63))
-        cells = (word[at] >> low) | ((following[at] << np.uint64(1)) << (np.uint64(63) - low))
-        single = ((first + 1) * left > slack) & ((first << log_bits) < 64)
-        maybe[a] = (first * left <= slack) & ((not single) | (((top - cells) & guard) == guard))
+        wait = max(needed - times[at], ends[at] - busy, np.int64(0))
+        slack = value - values[at] - wait * left
+        shift = wait << log_bits
+        first, second = word[at], following[at] << np.uint64(1)
+        maybe[a] = (
+            may_wait(slack, shift, first, second, top, guard)
+            | may_wait(slack - left, shift + cell, first, second, top, guard)
+            | may_wait(slack - 2 * left, shift + 2 * cell, first, second, top, guard)
+            | may_wait(slack - 3 * left, shift + 3 * cell, first, second, top, guard)
+            | (slack >= 4 * left)
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -606,13 +621,15 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
     guard = np.uint64(0)
     for u in range(64 // bits):
         guard |= np.uint64(1) << np.uint64(u * bits + bits - 1)
+    # Cells as they lie in memory, several in a word, the first in its lowest bits.
+    packed = profile.view(np.uint64)
     candidate = np.empty(words, dtype=np.uint64)
     maybe = np.empty(CHUNK, dtype=np.bool_)
     winners = np.zeros(RECENT, dtype=np.int64)
     largest = 0
     for b in range(lo, hi):
         largest = max(largest, begin[b + 1] - begin[b])
-    ranked = np.empty(largest, dtype=np.int64)
+    ranked, areas = np.empty(largest, dtype=np.int64), np.empty(largest, dtype=np.int64)
     # Of the kept labels of a bucket: profile (and a word of zeros), its first two words, value, time, busy cells.
     rows = np.zeros((largest, words + 1), dtype=np.uint64)
     word, following = np.zeros(largest, dtype=np.uint64), np.zeros(largest, dtype=np.uint64)
@@ -634,23 +651,23 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
             area = np.int64(0)
             for u in range(width):
                 area += np.int64(profile[i, u])
+            areas[j] = area
             rank[j] = (
                 (min(value[i] - least, np.int64(2**31 - 1)) << 32)
                 | (min(area, np.int64(2**22 - 1)) << 10)
                 | min(np.int64(mark[i]), np.int64(1023))
             )
-        sorted_members = members[np.argsort(rank, kind="mergesort")]
         alive = 0
         recent = np.int64(0)
         due = latest[b]
-        for c in sorted_members:
+        for member in np.argsort(rank, kind="mergesort"):
             if halt[0]:
                 return
-            busy = pack(profile, c, bits, words, candidate)
+            c, area = members[member], areas[member]
+            busy = busy_cells(packed, c, 64 // bits, bits)
+            for j in range(words):
+                candidate[j] = packed[c, j]
             needed = min(time[c], due)
-            area = np.int64(0)
-            for u in range(busy):
-                area += np.int64(profile[c, u])
             slot = np.int64(-1)
             chunk = np.int64(-CHUNK)
             while chunk < alive:
@@ -671,23 +688,21 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
                     at = winners[a] if chunk < 0 else chunk + a
                     i = kept[at]
                     end = ends[at]
-                    first = max(needed - times[at], end - busy, np.int64(0))
-                    slack = value[c] - values[at]
-                    if first > longest_shift:
-                        continue
-                    while first < end and rest[at, first] > area:
-                        first += 1
-                    if first * left > slack:
-                        continue
-                    last = min(slack // left, max(end, first), longest_shift)
-                    for d in range(first, last + 1):
-                        if d == 0 and mark[i] > mark[c]:
-                            continue
-                        if within(rows, at, end, d, candidate, log_bits, guard):
+                    d = max(needed - times[at], end - busy, np.int64(0))
+                    # What is left of the candidate's disadvantage after a wait of d rounds.
+                    slack = value[c] - values[at] - d * left
+                    while slack >= 0 and d < end and rest[at, d] > area:
+                        d += 1
+                        slack -= left
+                    last = min(max(end, d), longest_shift)
+                    while slack >= 0 and d <= last:
+                        if (d > 0 or mark[i] <= mark[c]) and within(rows, at, end, d, candidate, log_bits, guard):
                             slot = at
                             killer[c] = i
                             shift[c] = d
                             break
+                        d += 1
+                        slack -= left
                     if slot >= 0:
                         seat = a if chunk < 0 else min(recent, np.int64(RECENT - 1))
                         recent = max(recent, np.int64(seat + 1))
