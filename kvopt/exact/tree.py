@@ -44,7 +44,7 @@ class Tree:
         self._waits = max(0, threshold - exact_sum(instance.output) - 1)
         self._most = np.array([threshold - 1 - self._offset])
         levels = LEVELS_EACH * n + LEVELS_MORE
-        shapes = ((n, n + 1), (n + 1,), (2,), (n,), (n,), (n + 1, n + 1))
+        shapes = ((n, n + 1), (n + 1,), (3,), (n,), (n,), (n + 1, n + 1))
         self._levels = tuple(np.zeros((levels, *shape), dtype=np.int64) for shape in shapes)
         self._nodes = np.zeros((levels, 5), dtype=np.int64)
         self._at = np.array([0, 1, 0])
@@ -62,6 +62,7 @@ class Tree:
         X[:, :n], X[:, n] = np.eye(n, dtype=np.int64), instance.arrival
         cost[:n], cost[n] = 1, exact_sum(instance.arrival)
         scale[0] = 1
+        scale[2] = 2 * n * max(instance.capacity, int(instance.arrival.max()) + self._waits, int(self._most[0]) + 1)
         row[:] = n * (n + 1) + np.arange(n)
         first, last = np.append(instance.arrival, 0), np.append(instance.arrival + self._waits, 0)
         known[:] = first[None, :] - last[:, None]

@@ -22,10 +22,12 @@ SOLVED, ABOVE, EMPTY, TOO_LARGE = 0, 1, 2, 3
 PAUSED, FOUND, DONE = 0, 1, 2
 #: Codes of leaves, cuts and splits of the range of one start; the first code of a split by a pair.
 LEAF, CUT, RANGE, PAIR = 0, 1, 2, 3
-#: Pivots of one linear programme, cuts at one node, products that still fit into 64 bits.
-MOST_PIVOTS, MOST_CUTS, LARGEST = 2_000, 10, 1 << 62
+#: Pivots of one linear programme, cuts at one node.
+MOST_PIVOTS, MOST_CUTS = 2_000, 10
+#: Limits within which nothing leaves 64 bits: for constants, and for factors of slacks, two of which are multiplied.
+LARGEST, MOST_FACTOR = 1 << 62, 1 << 31
 #: Pairs tried at each node, and how much a bound that is raised half way to the threshold counts: 2 to this power.
-CANDIDATES, SHARPNESS = 12, 1.5
+CANDIDATES, SHARPNESS = 60, 0.8
 
 
 @njit(cache=True, nogil=True)
@@ -60,10 +62,17 @@ def surely_runs(known, output, i, j):
 
 
 @njit(cache=True, nogil=True)
+def surely_not(known, output, i, j):
+    """Whether request i is known not to run in the last round of request j."""
+    return known[j, i] >= output[j] or known[i, j] > output[i] - output[j]
+
+
+@njit(cache=True, nogil=True)
 def pivot(X, cost, scale, row, held, new, new_row, new_held):
     """Exchange the new row, whose slack is `new` / det, for the one that keeps the costs nonnegative.
 
-    `scale` holds det and the pivots made. Returns SOLVED, EMPTY if no starts satisfy the row, or TOO_LARGE.
+    `scale` holds det, the pivots made, and the largest number by which det is multiplied elsewhere. Returns SOLVED,
+    EMPTY if no starts satisfy the row, or TOO_LARGE.
     """
     n = X.shape[0]
     q = -1
@@ -81,8 +90,18 @@ def pivot(X, cost, scale, row, held, new, new_row, new_held):
         factors, constants = max(factors, abs(new[i]), abs(cost[i])), max(constants, abs(X[i, n]))
         for k in range(n):
             factors = max(factors, abs(X[i, k]))
-    if factors >= LARGEST // 2 // max(factors, constants):
+    twos = 0
+    while not det >> twos & 1:
+        twos += 1
+    grown = 2.0 * factors * max(factors, constants) / det
+    if factors >= MOST_FACTOR or by >= LARGEST // scale[2] or grown >= LARGEST >> twos:
         return TOO_LARGE
+    # Exact division by det = odd 2^twos is multiplication by the inverse of its odd part, modulo 2^(64 - twos); so
+    # products may overflow as long as quotients do not.
+    odd = det >> twos
+    inverse = odd
+    for _ in range(5):
+        inverse *= 2 - odd * inverse
     for i in range(n + 1):
         values = X[i] if i < n else cost
         factor = values[q]
@@ -90,8 +109,7 @@ def pivot(X, cost, scale, row, held, new, new_row, new_held):
             continue
         for k in range(n + 1):
             if k != q:
-                product = values[k] * by - factor * new[k]
-                values[k] = product if det == 1 else product // det
+                values[k] = ((values[k] * by - factor * new[k] >> twos) * inverse << twos) >> twos
     scale[0] = by
     scale[1] += 1
     row[q], held[q] = new_row, new_held
@@ -205,7 +223,8 @@ def choose(X, cost, scale, row, held, known, problem, capacity, most, candidates
         for i in range(n):
             if i != j and X[i, n] < end and X[i, n] + output[i] * det > end - det:
                 total += prompt[i] * det + end - X[i, n]
-                if not surely_runs(known, output, i, j):
+                # Decided cases can be broken here where a linear programme was given up.
+                if not (surely_runs(known, output, i, j) or surely_not(known, output, i, j)):
                     candidates[open_pairs, 0], candidates[open_pairs, 1] = j, i
                     later, earlier = end - X[i, n], X[i, n] + output[i] * det - end + det
                     candidates[open_pairs, 2] = min(later, earlier)
@@ -314,7 +333,7 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
                     )
                 elif end == EMPTY:
                     new_name[0], new_name[1] = name, 0
-            if (end == TOO_LARGE and j < 0) or (end == SOLVED and d + 1 == X.shape[0]):
+            if (end == TOO_LARGE and j < 0) or (end in (SOLVED, TOO_LARGE) and d + 1 == X.shape[0]):
                 # What is known still bounds the sum of starts, though not above the limit.
                 figures[4] = min(figures[4], -(-cost[d, n] // scale[d, 0]) - 1)
                 end = ABOVE
@@ -358,7 +377,8 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
         else:
             possible = tighten(known[d + 1], n, i, order + 1)
         if possible:
-            X[d + 1], cost[d + 1], scale[d + 1, 0], scale[d + 1, 1] = X[d], cost[d], scale[d, 0], 0
+            X[d + 1], cost[d + 1], scale[d + 1] = X[d], cost[d], scale[d]
+            scale[d + 1, 1] = 0
             row[d + 1], held[d + 1], nodes[d + 1, 4] = row[d], held[d], nodes[d, 4]
             at[0], at[1] = d + 1, 1
     return DONE
