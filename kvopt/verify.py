@@ -15,12 +15,14 @@ import hashlib
 import json
 import sys
 import zlib
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush, nsmallest
 from itertools import accumulate, chain, pairwise, permutations, repeat
+from operator import mul
 from typing import Any
 
 PROVED = "PROVED"
@@ -35,6 +37,8 @@ MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
 MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
 #: Most starts and credits of a room certificate, each once for the memory and once for each level.
 MOST_ROOM_STEPS = 1 << 24
+#: Most arcs between states in a sublimation certificate.
+MOST_ARCS = 1 << 25
 #: Most candidates of one round in a packing certificate.
 MOST_CANDIDATES = 1 << 22
 #: Most requests in a tree certificate, and most cuts on a path of the tree.
@@ -663,7 +667,7 @@ class Replay:
         self.known: dict[tuple[tuple[int, ...], int], int] = {}
         self.relaxation: Relaxation | None = None
 
-    def relax(self, data: Any) -> None:
+    def relax(self, data: Any) -> Relaxation:
         """Use a relaxation's costs to go beside the prices."""
         if not isinstance(data, Mapping):
             raise Refusal("relaxation must be an object")
@@ -671,6 +675,7 @@ class Replay:
         if len(class_of) != len(self.count) or set(class_of) != set(range(len(multipliers))):
             raise Refusal("class_of must give each type one of the classes, and leave no class empty")
         self.relaxation = Relaxation(self, class_of, multipliers)
+        return self.relaxation
 
     def cost_tables(self) -> tuple[list[list[int]], list[list[int]]]:
         """For each type the priced cost of a start in each round, and its minimum over all later starts."""
@@ -782,10 +787,10 @@ class Replay:
                     continue
                 relaxed = (0, r, 0)
                 if self.relaxation is not None:
-                    reached, when = self.relaxation.follow(node, lag + w, k, r)
-                    relaxed = (reached, when, gain - self.relaxation.reward[k])
-                    bound = self.denominator * (child_latency + left * when) + relaxed[2] + self.offset
-                    if bound + self.relaxation.cost(left, reached) > self.limit:
+                    reached, moved = self.relaxation.follow(node, lag + w, k)
+                    relaxed = (reached, r + moved, gain - self.relaxation.reward[k])
+                    bound = self.denominator * (child_latency + left * relaxed[1]) + relaxed[2] + self.offset
+                    if bound + self.relaxation.cost(left, reached, self.limit - bound) > self.limit:
                         continue
                 rest = (*remaining[:k], remaining[k] - 1, *remaining[k + 1 :])
                 if child_cost + self.future(rest, r) > self.limit:
@@ -862,71 +867,32 @@ class Replay:
             raise Refusal("a dominator holds more memory")
 
 
-class Relaxation:
-    """Costs to go when all that is remembered is the memory profile and how many requests are still to start.
+class Profiles:
+    """Memory profiles, packed into integers with 0 for the empty worker, and the starts that lead from one to another.
 
-    Requests of a class run with the class's least prompt and output, and any number of them may start. A node
-    is a profile packed into an integer, 0 the empty worker. Costs are found on demand and kept.
+    Parameters
+    ----------
+    shapes : list of (prompt, output)
+        One for each class of requests; any number of each may start.
     """
 
-    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int]) -> None:
-        members = [[k for k, c in enumerate(class_of) if c == of] for of in range(len(multipliers))]
-        output = [min(replay.output[k] for k in of) for of in members]
-        self.bits, self.scale, self.class_of = replay.bits, replay.denominator, class_of
-        self.reward = [
-            multipliers[c] + self.scale * (replay.output[k] - output[c] - replay.arrival[k])
-            for k, c in enumerate(class_of)
-        ]
+    def __init__(self, bits: int, capacity: int, shapes: list[tuple[int, int]]) -> None:
+        self.bits = bits
         self.shapes = []
-        for of, o, multiplier in zip(members, output, multipliers, strict=True):
-            s = min(replay.prompt[k] for k in of)
-            guard = sum(1 << (self.bits * j + self.bits - 1) for j in range(o))
-            room = guard + sum((replay.capacity - s - j - 1) << (self.bits * j) for j in range(o))
-            demand = sum((s + j + 1) << (self.bits * j) for j in range(o))
-            self.shapes.append((room, guard, (1 << (self.bits * o)) - 1, demand, self.scale * o - multiplier))
-        #: For each node, by rounds waited, the starts: class, cost, rounds to the next node, next node.
-        self.ways: dict[int, list[list[tuple[int, int, int, int]]]] = {}
-        requests = sum(replay.count)
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * requests + 1000))
-        self.known: list[dict[int, int]] = [{} for _ in range(requests + 1)]
-        #: For each j: least cost of j starts from the empty worker, and of the j - 1 after a start of each class.
-        self.empty, self.after_start = [0], [[0] * len(members)]
-        for j in range(1, requests + 1):
-            ahead = [self.scale * move * (j - 1) + self.cost(j - 1, node) for _, _, move, node in self.starts(0, 0)]
-            self.after_start.append(ahead)
-            self.empty.append(min(rest + way[1] for rest, way in zip(ahead, self.starts(0, 0), strict=True)))
+        for s, o in shapes:
+            guard = sum(1 << (bits * j + bits - 1) for j in range(o))
+            room = guard + sum((capacity - s - j - 1) << (bits * j) for j in range(o))
+            demand = sum((s + j + 1) << (bits * j) for j in range(o))
+            self.shapes.append((room, guard, (1 << (bits * o)) - 1, demand))
+        #: For each node, by rounds waited, the starts: class, rounds to the next node, next node.
+        self.ways: dict[int, list[list[tuple[int, int, int]]]] = {}
 
-    def cost(self, j: int, node: int) -> int:
-        """Least cost of j more starts from a node: a round of waiting costs 1 for each start to come.
+    def length(self, node: int) -> int:
+        """Rounds in which the profile holds tokens."""
+        return -(-node.bit_length() // self.bits)
 
-        A start and what follows it cost no less than after the same start on an empty worker, and j starts no
-        less than from an empty worker, however long one waits: ways that cannot beat the best are passed over.
-        """
-        if j == 0:
-            return 0
-        best = self.known[j].get(node)
-        if best is not None:
-            return best
-        best, scale, before, least = NEVER, self.scale, self.known[j - 1], self.after_start[j]
-        ways = self.ways.get(node, ())
-        for wait in range(-(-node.bit_length() // self.bits) + 1):
-            waited = scale * wait * j
-            if waited + self.empty[j] >= best:
-                break
-            for c, start, move, reached in ways[wait] if wait < len(ways) else self.starts(node, wait):
-                value = waited + start
-                if value + least[c] < best:
-                    value += scale * move * (j - 1)
-                    rest = before.get(reached)
-                    if rest is None:
-                        rest = self.cost(j - 1, reached)
-                    if value + rest < best:
-                        best = value + rest
-        self.known[j][node] = best
-        return best
-
-    def starts(self, node: int, wait: int) -> list[tuple[int, int, int, int]]:
-        """Starts `wait` rounds after a node: class, cost, rounds to the next node, next node.
+    def starts(self, node: int, wait: int) -> list[tuple[int, int, int]]:
+        """Starts `wait` rounds after a node: class, rounds to the next node, next node.
 
         The next node is the profile with the start, moved on to the first round in which some class fits.
         """
@@ -934,30 +900,261 @@ class Relaxation:
         while len(ways) <= wait:
             ahead = node >> (self.bits * len(ways))
             found = []
-            for c, (room, guard, mask, demand, cost) in enumerate(self.shapes):
+            for c, (room, guard, mask, demand) in enumerate(self.shapes):
                 if (room - (ahead & mask)) & guard == guard:
                     profile, move = ahead + demand, 0
                     while not self.startable(profile):
                         profile >>= self.bits
                         move += 1
-                    found.append((c, cost, move, profile))
+                    found.append((c, move, profile))
             ways.append(found)
         return ways[wait]
 
     def startable(self, profile: int) -> bool:
         """Whether some class fits now."""
-        for room, guard, mask, _, _ in self.shapes:
+        for room, guard, mask, _ in self.shapes:
             if (room - (profile & mask)) & guard == guard:
                 return True
         return False
 
-    def follow(self, node: int, wait: int, k: int, r: int) -> tuple[int, int]:
-        """Node and its round after a start of type k in round r, `wait` rounds after the given node."""
-        wait = min(wait, -(-node.bit_length() // self.bits))
-        for c, _, move, reached in self.starts(node, wait):
+
+class Relaxation:
+    """Costs to go when all that is remembered is the memory profile and how many requests are still to start.
+
+    Requests of a class run with the class's least prompt and output, and any number of them may start. Costs are
+    found on demand and kept, exact or, where that is enough, as bounds.
+    """
+
+    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int]) -> None:
+        members = [[k for k, c in enumerate(class_of) if c == of] for of in range(len(multipliers))]
+        output = [min(replay.output[k] for k in of) for of in members]
+        prompt = [min(replay.prompt[k] for k in of) for of in members]
+        self.profiles = Profiles(replay.bits, replay.capacity, list(zip(prompt, output, strict=True)))
+        self.scale, self.class_of = replay.denominator, class_of
+        self.reward = [
+            multipliers[c] + self.scale * (replay.output[k] - output[c] - replay.arrival[k])
+            for k, c in enumerate(class_of)
+        ]
+        self.start_cost = [self.scale * o - multiplier for o, multiplier in zip(output, multipliers, strict=True)]
+        requests = sum(replay.count)
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * requests + 1000))
+        #: By the number of starts: known costs, and known lower bounds on others, of nodes.
+        self.known: list[dict[int, int]] = [{} for _ in range(requests + 1)]
+        self.below: list[dict[int, int]] = [{} for _ in range(requests + 1)]
+        #: For each j: least cost of j starts from the empty worker, and at most that of the j - 1 after a start of
+        #: each class.
+        self.empty, self.after_start = [0], [[0] * len(members)]
+        for j in range(1, requests + 1):
+            least, ahead = NEVER, []
+            for c, move, node in self.profiles.starts(0, 0):
+                first = self.start_cost[c] + self.scale * move * (j - 1)
+                rest = self.cost(j - 1, node, least - first)
+                least = min(least, first + rest)
+                ahead.append(self.scale * move * (j - 1) + rest)
+            self.after_start.append(ahead)
+            self.empty.append(least)
+
+    def cost(self, j: int, node: int, enough: int = NEVER) -> int:
+        """Least cost of j more starts from a node; where it is above `enough`, any number between the two.
+
+        A round of waiting costs 1 for each start to come. A start and what follows it cost no less than after the
+        same start on an empty worker, and j starts no less than from an empty worker, however long one waits: ways
+        that cannot beat the best, or that cost more than enough, are passed over.
+        """
+        if j == 0:
+            return 0
+        best = self.known[j].get(node)
+        if best is not None:
+            return best
+        below = self.below[j].get(node)
+        if below is not None and below > enough:
+            return below
+        best, low, scale, least = enough, NEVER, self.scale, self.after_start[j]
+        ways = self.profiles.ways.get(node, ())
+        known = self.known[j - 1]
+        found = False
+        for wait in range(self.profiles.length(node) + 1):
+            waited = scale * wait * j
+            if waited + self.empty[j] > best:
+                low = min(low, waited + self.empty[j])
+                break
+            for c, move, reached in ways[wait] if wait < len(ways) else self.profiles.starts(node, wait):
+                value = waited + self.start_cost[c]
+                floor = value + least[c]
+                if floor <= best:
+                    value += scale * move * (j - 1)
+                    rest = known.get(reached)
+                    if rest is None:
+                        rest = self.cost(j - 1, reached, best - value)
+                    floor = value + rest
+                    if floor <= best:
+                        best, found = floor, True
+                        continue
+                if floor < low:
+                    low = floor
+        if found:
+            self.known[j][node] = best
+            return best
+        self.below[j][node] = low
+        return low
+
+    def follow(self, node: int, wait: int, k: int) -> tuple[int, int]:
+        """Node after a start of type k, `wait` rounds after the given node, and its rounds from the start."""
+        for c, move, reached in self.profiles.starts(node, min(wait, self.profiles.length(node))):
             if c == self.class_of[k]:
-                return reached, r + move
+                return reached, move
         raise Refusal("a start fits, but not its relaxation")  # impossible: shapes are never larger
+
+
+# ---------------------------------------------------------------- the sublimation certificate
+
+
+class Layer:
+    """States with the same number of requests still to start, and the arcs that leave them, as columns.
+
+    An arc is a start: the state it leaves, the rounds it costs (all waiting and the run), its type, and the state
+    of the next layer that it leads to.
+    """
+
+    def __init__(self) -> None:
+        self.columns = tuple(array("q") for _ in range(4))
+
+    def add(self, *arc: int) -> None:
+        """One more arc."""
+        for column, value in zip(self.columns, arc, strict=True):
+            column.append(value)
+
+    def arcs(self) -> Iterator[tuple[int, int, int, int]]:
+        """From, rounds, type, to."""
+        return zip(*self.columns, strict=True)
+
+
+def check_sublimation(problem: Problem, certificate: Mapping[str, Any]) -> int:
+    """Lay out all paths of the relaxed problem that cost less than the threshold, and see what is left of them.
+
+    A state is a memory profile and how many requests are still to start. Each stage prices starts by
+    multipliers, drops states that no path of less than the threshold visits, and counts the starts of one more
+    type. Every schedule below the threshold is a path that no stage drops.
+    """
+    threshold, scale = whole(certificate, "threshold", 1), whole(certificate, "denominator", 1)
+    stages = certificate.get("stages")
+    if any(problem.arrival):
+        raise Refusal("a certificate of this kind is for requests that are there from the beginning")
+    if not isinstance(stages, list):
+        raise Refusal("stages must be a list")
+    replay = Replay(problem, threshold, scale, [])
+    relaxation = replay.relax(certificate.get("relaxation"))
+    limit, best = scale * (threshold - 1), 0
+    layers = relaxed_layers(replay, relaxation, limit)
+    for stage in stages:
+        if not isinstance(stage, Mapping):
+            raise Refusal("a stage must be an object")
+        multipliers, counted = whole_list(stage, "multipliers", -NEVER), whole(stage, "counted", -1)
+        if len(multipliers) != len(replay.count) or counted >= len(replay.count):
+            raise Refusal("a stage must have one multiplier for each type, and count one of them or none")
+        if not layers:
+            break
+        earned = sum(map(mul, replay.count, multipliers))
+        costs = costs_to_go(layers, scale, multipliers)
+        best = max(best, costs[0][0] + earned)
+        if best > limit:
+            break
+        count = replay.count[counted] if counted >= 0 else 0
+        layers = refined(layers, costs, scale, multipliers, counted, count, limit - earned)
+    return threshold if not layers or best > limit else -(-best // scale)
+
+
+def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[Layer]:
+    """All paths of the types' profiles that the relaxation does not show to cost more than `limit`."""
+    scale, reward, output, n = replay.denominator, relaxation.reward, replay.output, sum(replay.count)
+    limit -= sum(map(mul, replay.count, reward))
+    profiles = relaxation.profiles
+    if relaxation.class_of != list(range(len(output))):
+        profiles = Profiles(replay.bits, replay.capacity, list(zip(replay.prompt, output, strict=True)))
+    # Of each profile: number, least cost from the root, node of the relaxation, rounds that it is behind.
+    states: dict[int, list[int]] = {0: [0, 0, 0, 0]}
+    layers, left_over = [], MOST_ARCS
+    for left in range(n, 0, -1):
+        layer, following = Layer(), dict[int, list[int]]()
+        for profile, (number, cost, node, behind) in states.items():
+            for wait in range(profiles.length(profile) + 1):
+                waited = cost + scale * wait * left
+                if waited + relaxation.empty[left] > limit:
+                    break
+                for k, move, reached in profiles.starts(profile, wait):
+                    value = waited + scale * (output[k] + move * (left - 1)) - reward[k]
+                    seen, moved = relaxation.follow(node, behind + wait, k)
+                    floor = value - scale * (move - moved) * (left - 1)
+                    if floor + relaxation.cost(left - 1, seen, limit - floor) > limit:
+                        continue
+                    key = reached if left > 1 else 0  # behind the last start all is one
+                    state = following.setdefault(key, [len(following), value, seen, move - moved])
+                    state[1] = min(state[1], value)
+                    layer.add(number, wait * left + move * (left - 1) + output[k], k, state[0])
+        left_over -= len(layer.columns[0])
+        if left_over < 0:
+            raise Refusal(f"there are more than {MOST_ARCS} starts to look at")
+        layers.append(layer)
+        states = following
+        if not states:
+            return []
+    return layers
+
+
+def costs_to_go(layers: list[Layer], scale: int, multipliers: list[int]) -> list[list[int]]:
+    """Least cost from the states of each layer to the end; `NEVER` where no path leads there."""
+    costs = [[0]]
+    for layer in reversed(layers):
+        ahead, cost = costs[-1], [NEVER] * (max(layer.columns[0]) + 1)
+        for state, rounds, k, to in layer.arcs():
+            value = scale * rounds - multipliers[k] + (ahead[to] if to < len(ahead) else NEVER)
+            if value < cost[state]:
+                cost[state] = value
+        costs.append(cost)
+    return costs[::-1]
+
+
+def refined(
+    layers: list[Layer],
+    costs: list[list[int]],
+    scale: int,
+    multipliers: list[int],
+    counted: int,
+    count: int,
+    limit: int,
+) -> list[Layer]:
+    """Paths of cost at most `limit`, in states that tell how many requests of type `counted` have started.
+
+    It is to have started `count` times in the end. No layers if there is no such path.
+    """
+    # For each old state, by the number of starts counted: number of the new state, least cost from the root.
+    states: list[dict[int, list[int]]] = [{0: [0, 0]}]
+    refinement, left_over = [], MOST_ARCS
+    for left, layer, ahead in zip(range(len(layers) - 1, -1, -1), layers, [*costs[1:]], strict=True):
+        finer, size = Layer(), 0
+        following: list[dict[int, list[int]]] = [{} for _ in ahead]
+        for old, rounds, k, to in layer.arcs():
+            step = scale * rounds - multipliers[k]
+            if old >= len(states) or to >= len(ahead) or not states[old]:
+                continue
+            for started, (number, cost) in states[old].items():
+                after = started + (k == counted)
+                if cost + step + ahead[to] > limit or after > count or count - after > left:
+                    continue
+                state = following[to].get(after)
+                if state is None:
+                    following[to][after] = state = [size, cost + step]
+                    size += 1
+                state[1] = min(state[1], cost + step)
+                finer.add(number, rounds, k, state[0])
+        left_over -= len(finer.columns[0])
+        if left_over < 0:
+            raise Refusal(f"there are more than {MOST_ARCS} starts to look at")
+        if size == 0:
+            return []
+        refinement.append(finer)
+        states = following
+    return refinement
 
 
 # ---------------------------------------------------------------- the packing certificate
@@ -1209,6 +1406,7 @@ CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
     "packing": check_packing,
     "search": check_search,
     "tree": check_tree,
+    "sublimation": check_sublimation,
 }
 
 

@@ -6,7 +6,7 @@ import base64
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import instances
 
@@ -25,7 +25,8 @@ def packed(numbers: list[int]) -> str:
     return base64.b64encode(zlib.compress(bytes(data))).decode()
 
 
-EXAMPLE = Instance.from_rows(12, [(1, 3, 3), (2, 6, 2), (0, 4, 2)])
+#: Arrivals, because without them so few types are proved by sublimation.
+EXAMPLE = Instance.from_rows(12, [(1, 3, 3, 0), (2, 6, 2, 1), (0, 4, 2, 2)])
 
 
 def proved(certificate: dict, instance: Instance = EXAMPLE) -> int | None:
@@ -96,6 +97,7 @@ def test_random_codes_prove_nothing_false(instance: Instance, data: st.DataObjec
     """Cut and altered codes never let a bound above the optimum through."""
     result = solve(instance, "dp")
     certificate = result.certificate.as_dict()
+    assume(certificate["kind"] == "search")
     numbers = list(read_varints(certificate["codes"]))
     at = data.draw(st.integers(0, max(0, len(numbers) - 1)))
     numbers[at : at + 1] = data.draw(st.lists(st.integers(0, 6), max_size=3))

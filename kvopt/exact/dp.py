@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from kvopt.bounds import growth, packing, prices, volume
 from kvopt.bounds.bound import Bound
-from kvopt.exact.proof import search_certificate
-from kvopt.exact.relaxation import ALL_TYPES, HEAVY, LIGHT, MEDIUM, TINY, Effort, relax
+from kvopt.exact.proof import search_certificate, sublimation_certificate
+from kvopt.exact.relaxation import ALL_TYPES, HEAVY, HUGE, LIGHT, MEDIUM, TINY, Effort, relax
 from kvopt.exact.search import Pass, Search, profile_sizes
+from kvopt.exact.sublimation import Closed, climb
 from kvopt.large.annealing import Annealer
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
@@ -42,17 +43,30 @@ class Attempt:
         Width of the beam before the proof.
     budget : int or None
         Children after which the proof is given up; None for the last attempt.
+    arcs : int
+        Arcs after which sublimation is given up.
     """
 
     effort: Effort
     beam: int
     budget: int | None
+    arcs: int
 
 
 #: With the prices of the fluid schedule, which cost nothing, and with all types apart.
-QUICK = (Attempt(TINY, 30, 20_000), Attempt(LIGHT, 300, 50_000))
+QUICK = (Attempt(TINY, 30, 20_000, 30_000), Attempt(LIGHT, 300, 50_000, 1_000_000))
 #: With prices near the best, and with types in classes where they are too many to keep apart.
-THOROUGH = (Attempt(LIGHT, 1_000, 400_000), Attempt(MEDIUM, 1_000, 800_000), Attempt(HEAVY, 10_000, None))
+THOROUGH = (
+    Attempt(LIGHT, 1_000, 400_000, 3_000_000),
+    Attempt(MEDIUM, 1_000, 800_000, 10_000_000),
+    Attempt(HEAVY, 10_000, None, 30_000_000),
+)
+#: The same for few types, for which the graph of all of them may yet be affordable.
+THOROUGH_FEW = (
+    *THOROUGH[:2],
+    Attempt(HEAVY, 1_000, 1_600_000, 30_000_000),
+    Attempt(HUGE, 10_000, None, 30_000_000),
+)
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -63,22 +77,26 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
     cheap: list[Bound] = []
+    closed: Closed | None = None
     for attempt in QUICK:
         tighten(search, attempt.effort, all_types=True)
         if attempt is QUICK[0] or search.all_types_relaxed:
+            closed = sublimated(search, attempt, closed)
             threshold, proof = attempted(search, attempt)
         if proof.complete or monitor.stopped:
             break
     else:
+        few = len(instance.types) <= ALL_TYPES
         search = sharpened(search)
         price_bound = search.ceiling(search.root_bound)
-        for number, attempt in enumerate(THOROUGH):
+        for number, attempt in enumerate(THOROUGH_FEW if few else THOROUGH):
             improve(search, number)
             if number == 1 and hopeless(instance, proof):
                 cheap.append(packed(search, volume.bound(instance)))
                 if monitor.gap_reached:
                     break
             tighten(search, attempt.effort)
+            closed = sublimated(search, attempt, closed)
             threshold, proof = attempted(search, attempt)
             if proof.complete or monitor.stopped:
                 break
@@ -98,8 +116,12 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         "generated": proof.generated,
         "layers": proof.layers,
     }
+    if closed is not None and closed.threshold >= max(proof.bound, incumbent(monitor)):
+        return Answer(closed.threshold, sublimation_certificate(closed), statistics)
     if not proof.complete:
         cheap += [volume.bound(instance), growth.improved(instance, search.prices)]
+        if closed is not None:
+            cheap.append(Bound(closed.threshold, sublimation_certificate(closed)))
         best = max(cheap, key=lambda bound: bound.value)
         if best.value > proof.bound:
             monitor.raise_bound(best.value)
@@ -110,10 +132,19 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     return Answer(proof.bound, certificate, statistics)
 
 
+def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Closed | None:
+    """The highest limit settled by sublimation so far."""
+    monitor, instance = search.monitor, search.instance
+    if not search.all_types_relaxed or instance.has_arrivals or monitor.stopped or monitor.gap_reached:
+        return closed
+    found = climb(search, attempt.arcs)
+    return max((closed, found), key=lambda each: 0 if each is None else each.threshold)
+
+
 def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
     """Threshold and outcome of a pass that is a proof when it is complete."""
     threshold = incumbent(search.monitor)
-    if search.ceiling(search.root_bound) >= threshold:
+    if search.monitor.bound is not None and search.monitor.bound >= threshold:
         return threshold, Pass(complete=True, bound=threshold)
     # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
     done = search.run(threshold, attempt.beam, record=True)
@@ -176,7 +207,7 @@ def tighten(search: Search, effort: Effort, *, all_types: bool = False) -> None:
     given = (search.instance, search.scale, search.least_priced_cost, incumbent(monitor), effort, monitor)
     # The light graph of all types has been tried before its classes are asked for.
     found = relax(*given, all_types=True) if all_types or effort is not LIGHT else None
-    if found is None and not all_types:
+    if found is None and not all_types and effort is not HUGE:
         found = relax(*given)
     if found is None or monitor.stopped:
         return

@@ -12,7 +12,9 @@ import zlib
 import numpy as np
 from numba import njit
 
+from kvopt.exact.relaxation import Relaxation
 from kvopt.exact.search import Pass, Search
+from kvopt.exact.sublimation import Closed
 from kvopt.model import Certificate
 
 #: Compression level: codes compress well, and higher ones take as long as a small search.
@@ -33,9 +35,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "threshold": threshold,
             "denominator": prices.denominator,
             "prices": prices.numerators.tolist(),
-            "relaxation": None
-            if relaxation is None
-            else {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()},
+            "relaxation": None if relaxation is None else relaxation_data(relaxation),
             "layers": done.layers,
             "codes": base64.b64encode(compressed(b"".join(part.tobytes() for part in parts))).decode(),
         },
@@ -47,6 +47,27 @@ def compressed(stream: bytes) -> bytes:
     window = min(max(len(stream).bit_length(), 9), zlib.MAX_WBITS)
     packer = zlib.compressobj(LEVEL, wbits=window, memLevel=window - 7)
     return packer.compress(stream) + packer.flush()
+
+
+def sublimation_certificate(closed: Closed) -> Certificate:
+    """Certificate that no schedule has a total latency below ``closed.threshold``."""
+    relaxation = closed.relaxation
+    return Certificate(
+        "sublimation",
+        {
+            "threshold": closed.threshold,
+            "denominator": closed.scale,
+            "relaxation": relaxation_data(relaxation),
+            "stages": [
+                {"multipliers": stage.multipliers.tolist(), "counted": stage.counted} for stage in closed.stages
+            ],
+        },
+    )
+
+
+def relaxation_data(relaxation: Relaxation) -> dict[str, list[int]]:
+    """What the checker rebuilds a relaxation from."""
+    return {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()}
 
 
 @njit(cache=True, nogil=True)

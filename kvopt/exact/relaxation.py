@@ -51,6 +51,8 @@ LIGHT = Effort(arcs=300_000, work=30_000_000)
 MEDIUM = Effort(arcs=3_000_000, work=200_000_000)
 #: For instances that resist: up to a minute.
 HEAVY = Effort(arcs=16_000_000, work=1_000_000_000)
+#: The last resort for few types: a minute or two, and two or three gigabytes.
+HUGE = Effort(arcs=100_000_000, work=6_000_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +217,16 @@ def relax(
     if tried is not best:
         fill(cost, starts, scale, scale * graph.output - best, monitor.workers)
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
+
+
+def with_multipliers(relaxation: Relaxation, scale: int, multipliers: IntArray, workers: int) -> Relaxation:
+    """The same relaxation, each type a class of its own, with other multipliers."""
+    graph = relaxation.graph
+    cost = np.zeros_like(relaxation.cost)
+    starts = kernels.starts_only(*arcs_of(graph), len(multipliers))
+    fill(cost, starts, scale, scale * graph.output - multipliers, workers)
+    reward = relaxation.reward - relaxation.multipliers + multipliers
+    return Relaxation(relaxation.class_of, multipliers, graph, cost, reward)
 
 
 def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:

@@ -32,7 +32,7 @@ class Certificate:
     Attributes
     ----------
     kind : str
-        ``volume``, ``flow``, ``prices``, ``growth``, ``room``, ``packing`` or ``search``;
+        ``volume``, ``flow``, ``prices``, ``growth``, ``room``, ``packing``, ``search``, ``sublimation`` or ``tree``;
         docs/certificates.md states each format and its proof.
     data : mapping
         The other keys of the certificate as they stand in a result file (integers, lists and strings).

@@ -19,7 +19,10 @@ KINDS = {
     "prices": "a price for the memory of each round",
     "growth": "prices that see how memory grows between completions",
     "room": "prices, and charges round by round for the memory that running requests will grow into",
+    "packing": "whole requests packed into whole memory, each free to run more than once",
     "search": "a search of all states that could lead to a better schedule",
+    "sublimation": "all paths that could be better schedules, and none is left once requests of each type are counted",
+    "tree": "a tree of cases, each of which rules out a better schedule",
 }
 
 

@@ -1,0 +1,149 @@
+"""Successive sublimation: settles limits rightly, and its certificates prove no more than is true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import instances
+
+from kvopt import Instance, read, solve
+from kvopt.bounds import prices
+from kvopt.exact.proof import sublimation_certificate
+from kvopt.exact.relaxation import ALL_TYPES, HEAVY, relax
+from kvopt.exact.search import Search
+from kvopt.exact.sublimation import Closed, climb
+from kvopt.monitor import Monitor
+from kvopt.policies import backlog
+from kvopt.verify import Problem, Refusal, check_certificate, verify
+
+#: Three types.
+EXAMPLE = Instance.from_rows(14, [(1, 5, 3), (2, 3, 4), (4, 6, 2)])
+MANY = 1_000_000
+LIBRARY = Path(__file__).parent.parent / "instances"
+
+
+def climbed(instance: Instance, *, all_types: bool = True, most_arcs: int = MANY) -> tuple[Search, Closed | None]:
+    """Sublimation from the schedule of mc-sf, and from rough multipliers."""
+    monitor = Monitor(instance, workers=1)
+    backlog.solve_mc_sf(instance, monitor)
+    search = Search(instance, prices.fluid(instance), monitor)
+    assert monitor.incumbent is not None
+    guess = search.least_priced_cost // 2
+    search.relaxation = relax(instance, search.scale, guess, monitor.incumbent, HEAVY, monitor, all_types=all_types)
+    assert search.relaxation is not None
+    return search, climb(search, most_arcs)
+
+
+def proved(instance: Instance, certificate: dict) -> int | None:
+    """The bound that the checker accepts, or None for a refusal."""
+    try:
+        return check_certificate(Problem.of(instance), certificate)
+    except Refusal:
+        return None
+
+
+@settings(max_examples=60)
+@given(instances(max_n=7, max_arrival=0), st.booleans())
+def test_it_finds_and_proves_the_optimum(instance: Instance, all_types: bool) -> None:
+    """Alone, with all types apart or in classes, sublimation ends at the optimum, and the checker agrees."""
+    # Few types are kept apart, or at least one is not; many never are.
+    all_types = len(instance.types) == 1 or (all_types and len(instance.types) <= ALL_TYPES)
+    search, closed = climbed(instance, all_types=all_types)
+    best = solve(instance, "brute-force").total_latency
+    assert search.monitor.incumbent == best
+    if closed is None:
+        assert search.ceiling(search.root_bound) == best
+    else:
+        assert max(closed.threshold, search.ceiling(search.root_bound)) == best
+        assert proved(instance, sublimation_certificate(closed).as_dict()) == closed.threshold
+
+
+def test_a_full_run_counts_types() -> None:
+    """The example is not proved by multipliers alone, so that the counting of types is really tested."""
+    _, closed = climbed(EXAMPLE)
+    assert closed is not None
+    assert any(stage.counted >= 0 for stage in closed.stages)
+    assert proved(EXAMPLE, sublimation_certificate(closed).as_dict()) == solve(EXAMPLE, "dp-reference").total_latency
+
+
+def test_no_certificate_proves_more_than_the_optimum() -> None:
+    """Higher thresholds, other multipliers, stages left out or out of order prove only what is true."""
+    _, closed = climbed(EXAMPLE)
+    assert closed is not None
+    best = solve(EXAMPLE, "dp-reference").total_latency
+    weaker = 0
+    for threshold in range(best, best + 4):
+        for stages in ((), closed.stages[:1], closed.stages[::-1], closed.stages):
+            for shift in (0, 1, -3 * closed.scale, closed.scale):
+                shifted = tuple(replace(stage, multipliers=stage.multipliers + shift) for stage in stages)
+                changed = replace(closed, threshold=threshold, stages=shifted)
+                bound = proved(EXAMPLE, sublimation_certificate(changed).as_dict())
+                assert bound is None or bound <= best
+                weaker += bound is None or bound < best
+    assert weaker > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stages": None},
+        {"stages": [0]},
+        {"stages": [{"multipliers": [1], "counted": 0}]},
+        {"stages": [{"multipliers": [1, 1, 1], "counted": 3}]},
+        {"stages": [{"multipliers": [1, 1, 1], "counted": -2}]},
+        {"stages": [{"multipliers": [1, 1.5, 1], "counted": 0}]},
+        {"threshold": 0},
+        {"denominator": 0},
+        {"relaxation": None},
+        {"relaxation": {"class_of": [0, 1], "multipliers": [0, 0]}},
+        {"relaxation": {"class_of": [0, 2, 1], "multipliers": [0, 0]}},
+    ],
+)
+def test_malformed_certificates_are_refused(change: dict) -> None:
+    """Wrong shapes and ranges are named, not run into."""
+    _, closed = climbed(EXAMPLE)
+    assert closed is not None
+    assert proved(EXAMPLE, sublimation_certificate(closed).as_dict() | change) is None
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=3, max_size=3), st.integers(-1, 2))
+def test_extreme_multipliers_prove_nothing_false(multipliers: list[int], counted: int) -> None:
+    """Numbers at the edge of what the checker reads overflow nowhere and prove nothing above the optimum."""
+    best = solve(EXAMPLE, "dp-reference").total_latency
+    certificate = {
+        "kind": "sublimation",
+        "threshold": best + 1,
+        "denominator": 1,
+        "relaxation": {"class_of": [0, 1, 2], "multipliers": multipliers},
+        "stages": [{"multipliers": multipliers[::-1], "counted": counted}, {"multipliers": multipliers, "counted": -1}],
+    }
+    bound = proved(EXAMPLE, certificate)
+    assert bound is None or bound <= best
+
+
+def test_arrivals_are_refused() -> None:
+    """States know no time, so nothing is proved about requests that come later."""
+    later = Instance(14, [1, 2], [5, 3], [0, 1])
+    certificate = {"kind": "sublimation", "threshold": 1, "denominator": 1, "stages": []}
+    assert proved(later, certificate) is None
+
+
+def test_a_small_allowance_still_bounds() -> None:
+    """Where states get too many, what was settled before is a true bound."""
+    search, closed = climbed(EXAMPLE, most_arcs=60)
+    best = solve(EXAMPLE, "dp-reference").total_latency
+    assert closed is None or closed.threshold <= best
+    assert search.monitor.bound is None or search.monitor.bound <= best
+
+
+def test_dp_uses_it() -> None:
+    """dp proves four types and 40 requests by sublimation, without a label, and the result is verified."""
+    result = solve(read(LIBRARY / "types" / "types-k4-n040-1.json"), "dp", workers=1)
+    assert result.certificate is not None
+    assert (result.certificate.kind, result.statistics["labels"]) == ("sublimation", 0)
+    assert verify(result).verdict == "PROVED"
