@@ -66,6 +66,8 @@ class Annealer:
     ----------
     moves, seconds : float
         Moves of all finished stages and the wall-clock time they took.
+    most_running : int
+        No more requests than this can ever run at once.
     """
 
     def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
@@ -79,8 +81,9 @@ class Annealer:
         self.columns = (instance.prompt, instance.output, instance.arrival, least, plain, timed)
         self._price = price
         self.moves, self.seconds = 0.0, 0.0
-        # No more requests than this can ever run at once.
-        self._room = int(np.searchsorted(np.cumsum(np.sort(instance.prompt + 1)), instance.capacity, "right")) + 1
+        self.most_running = (
+            int(np.searchsorted(np.cumsum(np.sort(instance.prompt + 1)), instance.capacity, "right")) + 1
+        )
         running = instance.capacity * float(instance.output.sum()) / float(instance.volume.sum())
         self._window = int(np.clip(2 * running, LEAST_WINDOW, MOST_WINDOW))
         self._commit = -(-self._window // COMMIT_SHARE)
@@ -164,5 +167,5 @@ class Annealer:
 
     def _start(self, order: IntArray) -> Rival:
         """A rival that has fixed nothing yet."""
-        last, level = np.zeros((2, self._room), dtype=np.int64)
+        last, level = np.zeros((2, self.most_running), dtype=np.int64)
         return Rival(order.copy(), np.zeros_like(order), last, level, np.zeros(3, np.int64), np.zeros(1))

@@ -3,7 +3,8 @@
 Bound: Lagrangian memory prices (`kvopt.bounds.prices`), with a charge for the memory that running requests are
 about to grow into: free in each round where there is time for that (`kvopt.bounds.room`), of a simple form for large
 backlogs (`kvopt.bounds.growth`); or the volume bound; certified. Schedules: the list policies, then annealing of the
-start order, guided by the prices (`kvopt.large.annealing`).
+start order, guided by the prices (`kvopt.large.annealing`), and polishing of what comes out where requests are few
+(`kvopt.large.polishing`).
 
 For any prices the total latency of a schedule is the bound plus each request's regret (its priced cost less
 the least one) plus the priced idle memory; the annealer minimises these two for the part decided so far, so
@@ -16,6 +17,7 @@ import numpy as np
 
 from kvopt.bounds import growth, room, volume
 from kvopt.bounds import prices as price_bounds
+from kvopt.large import polishing
 from kvopt.large.annealing import Annealer
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
@@ -24,6 +26,8 @@ from kvopt.solving import Answer
 
 #: Moves of the first pass, how many times more each further one makes, and passes without a time limit.
 FIRST_MOVES, MORE, PASSES = 500_000, 4, 3
+#: Passes before the polisher where requests are few.
+POLISHED_PASSES = 1
 #: Part of the time left that the second pass gets, the later ones, and the last.
 SECOND_SHARE, LATER_SHARE, LAST_SHARE = 0.25, 0.9, 0.98
 #: Fewer moves for each request are not worth a pass: passes do not build on each other's schedules much.
@@ -49,7 +53,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         prices = price_bounds.memory_prices(instance, time_limit_s=limit)
         bound = max(bound, growth.improved(instance, prices, time_limit_s=limit), key=lambda found: found.value)
         monitor.raise_bound(bound.value)
-        bound = room.improved(instance, prices, bound, time_limit_s=limit)
+        bound = room.improved(instance, prices, bound, time_limit_s=limit / 2)
         monitor.raise_bound(bound.value)
         # Identical requests have but one order.
         passes = anneal(instance, prices, monitor) if len(instance.types) > 1 else 0
@@ -64,11 +68,15 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
     """Offer annealed schedules to the monitor; the number of passes finished."""
     annealer = Annealer(instance, prices, monitor)
     done = in_vain = 0
+    polished = instance.n <= polishing.MOST_REQUESTS
+    passes = POLISHED_PASSES if polished else PASSES
     while not (monitor.stopped or monitor.gap_reached) and in_vain < MOST_IN_VAIN:
         moves, deadline_s = float(FIRST_MOVES * MORE**done), float("inf")
         if monitor.time_limit_s is None:
-            if done >= PASSES:
+            if done >= passes:
                 break
+        elif polished and done >= passes:
+            break
         elif done > 0:
             affordable = annealer.moves / annealer.seconds * monitor.remaining_s
             share = SECOND_SHARE if done == 1 else LATER_SHARE
@@ -83,6 +91,11 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
         done += 1
         in_vain = in_vain + 1 if moves >= annealer.most_moves and monitor.incumbent == before else 0
         monitor.report(passes=done)
+    if polished and not (monitor.stopped or monitor.gap_reached):
+        assert monitor.best_starts is not None
+        timed = monitor.time_limit_s is not None
+        deadline_s = monitor.elapsed_s + LAST_SHARE * monitor.remaining_s if timed else float("inf")
+        polishing.run(annealer, monitor.best_starts, seed(monitor, done), deadline_s)
     return done
 
 

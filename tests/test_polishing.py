@@ -1,0 +1,71 @@
+"""Polishing of whole orders: feasible, reproducible, never worse than what it begins with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kvopt import Instance, Schedule, solve
+from kvopt.bounds import prices as price_bounds
+from kvopt.generate import generate
+from kvopt.large import polishing
+from kvopt.large.annealing import Annealer
+from kvopt.monitor import Monitor
+from kvopt.policies import backlog
+from kvopt.verify import schedule_violations
+
+
+def polished(instance: Instance, seed: int, workers: int = 2, moves: int = 300) -> Monitor:
+    """The monitor behind a run from smallest volume first."""
+    monitor = Monitor(instance, workers=workers)
+    backlog.solve_svf(instance, monitor)
+    assert monitor.best_starts is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polishing, "MOVES", moves)
+        polishing.run(Annealer(instance, price_bounds.fluid(instance), monitor), monitor.best_starts, seed)
+    return monitor
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_schedules_are_feasible_and_better(seed: int) -> None:
+    """Rows kept from earlier moves must be those of the order: a wrong one would overfill some round."""
+    random = np.random.default_rng(seed)
+    arrival = random.integers(0, 200, 60) * (seed % 2)
+    instance = Instance(300, random.integers(0, 200, 60), random.integers(1, 100, 60), arrival)
+    monitor = polished(instance, seed)
+    assert monitor.best_starts is not None
+    columns = instance.prompt.tolist(), instance.output.tolist(), instance.arrival.tolist()
+    assert schedule_violations(300, *columns, monitor.best_starts.tolist()) == []
+    assert monitor.incumbent is not None
+    assert monitor.incumbent < 0.99 * solve(instance, "svf").total_latency
+
+
+def test_is_reproducible() -> None:
+    """Equal seeds give equal schedules, other seeds others."""
+    instance = generate("azure-like", requests=60, seed=3)
+    first, again, other = (polished(instance, seed).best_starts for seed in (1, 1, 2))
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+def test_a_stop_keeps_what_was_found() -> None:
+    """Halted kernels return at once, and the schedules they leave behind are whole."""
+    instance = generate("azure-like", requests=60, seed=3)
+    monitor = Monitor(instance, workers=2, time_limit_s=1e-9)
+    backlog.solve_svf(instance, monitor)
+    assert monitor.best_starts is not None
+    before = monitor.incumbent
+    polishing.run(Annealer(instance, price_bounds.fluid(instance), monitor), monitor.best_starts, 0, deadline_s=1e9)
+    assert monitor.incumbent is not None
+    assert before is not None
+    assert monitor.incumbent <= before
+    assert Schedule(instance, monitor.best_starts).total_latency == monitor.incumbent
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_and_two_requests(n: int) -> None:
+    """There is no pair of places to change, or a single one."""
+    instance = Instance(5, [1] * n, list(range(1, n + 1)))
+    assert polished(instance, 0).incumbent == solve(instance, "brute-force").total_latency
