@@ -11,6 +11,7 @@ from kvopt.bounds import growth, prices, volume
 from kvopt.bounds.bound import Bound
 from kvopt.errors import TooLargeError
 from kvopt.exact.tree import Tree
+from kvopt.large.annealing import Annealer
 from kvopt.model import Instance, exact_sum
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
@@ -22,6 +23,8 @@ FIRST_NODES = 50_000
 #: Thresholds of the passes that follow, as shares of the waiting in the best schedule. A tenth more makes a tree
 #: two to three times larger, so all that come before the last take less time than that one.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+#: Moves of annealing for each request after the first pass.
+MOVES = 80_000.0
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -41,7 +44,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     best = volume.bound(instance)
     monitor.raise_bound(best.value)
     outputs = exact_sum(instance.output)
-    nodes, passes = 0, 0
+    nodes = passes = 0
     for share in (None, *SHARES):
         if monitor.stopped or monitor.gap_reached:
             break
@@ -54,9 +57,24 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         tree = Tree(instance, threshold)
         tree.run(monitor, FIRST_NODES if share is None else None)
         nodes, passes = nodes + tree.nodes, passes + 1
-        if tree.complete and tree.bound > best.value:
-            best = Bound(tree.bound, tree.certificate)
+        if tree.complete:
+            best = max(best, Bound(tree.bound, tree.certificate), key=by_value)
         elif share is None:
-            best = max(best, growth.improved(instance, prices.fluid(instance)), key=lambda bound: bound.value)
+            best = max(best, guided(instance, monitor), key=by_value)
         monitor.raise_bound(best.value)
     return Answer(best.value, best.certificate, {"nodes": nodes, "passes": passes})
+
+
+def by_value(bound: Bound) -> int:
+    """The key by which bounds are compared."""
+    return bound.value
+
+
+def guided(instance: Instance, monitor: Monitor) -> Bound:
+    """What memory prices bring: better schedules for the monitor, and a bound to begin with."""
+    if monitor.stopped:
+        return growth.improved(instance, prices.fluid(instance))
+    assert monitor.best_starts is not None
+    near_best = prices.memory_prices(instance)
+    Annealer(instance, near_best, monitor).run(monitor.best_starts, MOVES * instance.n, monitor.seed)
+    return growth.improved(instance, near_best)
