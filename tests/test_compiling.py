@@ -97,7 +97,7 @@ def test_the_message_reaches_the_terminal(capsys):
         assert capsys.readouterr().err == shown
 
 
-@pytest.mark.parametrize("solver", ["auto", "dp", "prices", "mc-sf", "ordered-dp", "cp-sat", "highs", "cbc"])
+@pytest.mark.parametrize("solver", ["auto", "dp", "starts", "prices", "mc-sf", "ordered-dp", "cp-sat", "highs", "cbc"])
 def test_numba_is_loaded_before_the_clock_starts(solver):
     """Otherwise loading it would count, and the compilations that follow would too."""
     code = f"import sys; from kvopt.solving import load_solver; load_solver({solver!r}); print('numba' in sys.modules)"

@@ -186,7 +186,7 @@ def test_layers_of_every_size_are_expanded_whole() -> None:
 def test_profiles_beyond_memory_are_refused() -> None:
     """Outputs of tens of thousands of tokens would need profiles of many gigabytes: an error that says so."""
     instance = Instance(capacity=60_000, prompt=[0] * 7, output=[40_000 + i for i in range(7)])
-    with pytest.raises(TooLargeError, match="cp-sat-starts"):
+    with pytest.raises(TooLargeError, match="solver starts"):
         solve(instance, "dp")
 
 

@@ -347,7 +347,7 @@ def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]
     if rows * size > MOST_BYTES_PER_CALL:
         raise TooLargeError(
             f"dp keeps a memory profile of {longest} rounds for each label, too long for {len(types)} types; "
-            "use --solver cp-sat-starts for few requests, prices for many"
+            "use --solver starts for few requests, prices for many"
         )
     return width, cell, rows
 
