@@ -1,9 +1,10 @@
 """Numba kernel of the polisher: annealing of a whole start order, from some schedule that is not bad.
 
-A move changes two places of the order; behind the later one the same requests follow. There the value (priced
-regrets and idle memory so far, as in `kvopt.large.kernels`) tells early how the move will end: moves that are
-behind by some temperatures are refused at once, and those after which the same requests run in the same rounds
-as before change nothing. Few moves are followed to the end, where the total latency decides.
+A move changes two places of the order, near to each other as a rule; behind the later one the same requests
+follow. There the value (priced regrets and idle memory so far, as in `kvopt.large.kernels`) tells early how the
+move will end: moves that are behind by some temperatures are refused at once, and those after which the same
+requests run in the same rounds as before change nothing. Few moves are followed to the end, where the total latency
+decides.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ def polish(
     steps,
     heat,
     margin,
-    reach,
     seed,
 ):
     """Try `steps` moves at a temperature of `heat` rounds; ends early, with all results in order, when halted.
@@ -48,8 +48,6 @@ def polish(
         No more requests than this can ever run at once.
     margin : float
         Moves are refused that are so many temperatures behind where the requests are the same again.
-    reach : int
-        Largest distance of the two places; small ones are taken more often.
     """
     np.random.seed(seed)
     n = order.shape[0]
@@ -68,7 +66,7 @@ def polish(
         x, y, bar = 0, 0, np.inf
         if step >= 0:
             x = np.random.randint(0, n - 1)
-            y = min(n - 1, x + 1 + int(np.random.random() ** 2 * reach))
+            y = min(n - 1, x + 1 + int(np.random.random() ** 5 * n))
             i, j = order[x], order[y]
             if prompt[i] == prompt[j] and output[i] == output[j] and arrival[i] == arrival[j]:
                 continue

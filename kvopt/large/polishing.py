@@ -21,7 +21,7 @@ HOT, COLD = 0.025, 0.001
 #: Temperatures in between; the schedules of all threads are offered after each.
 STAGES = 60
 #: See `kvopt.large.polish_kernel.polish`.
-MARGIN, REACH = 3.0, 30
+MARGIN = 3.0
 #: Moves for each request without a time limit, and of all threads in a first stage that measures the speed.
 MOVES, FIRST_MOVES = 10_000, 20_000
 
@@ -57,7 +57,7 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
         begun = time.perf_counter()
         seeds = random.integers(2**31, size=len(orders)).tolist()
         given = watch.halt, instance.capacity, *annealer.columns, room
-        shape = annealer.most_running, moves, heat, MARGIN, REACH
+        shape = annealer.most_running, moves, heat, MARGIN
         watch.run(polish, [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)])
         done, seconds = done + moves, seconds + time.perf_counter() - begun
         for into in found:

@@ -27,7 +27,7 @@ from kvopt.solving import Answer
 #: Moves of the first pass, how many times more each further one makes, and passes without a time limit.
 FIRST_MOVES, MORE, PASSES = 500_000, 4, 3
 #: Passes before the polisher where requests are few.
-POLISHED_PASSES = 1
+POLISHED_PASSES = 2
 #: Part of the time left that the second pass gets, the later ones, and the last.
 SECOND_SHARE, LATER_SHARE, LAST_SHARE = 0.25, 0.9, 0.98
 #: Fewer moves for each request are not worth a pass: passes do not build on each other's schedules much.
@@ -95,6 +95,9 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
         assert monitor.best_starts is not None
         timed = monitor.time_limit_s is not None
         deadline_s = monitor.elapsed_s + LAST_SHARE * monitor.remaining_s if timed else float("inf")
+        if not instance.has_arrivals:
+            # Smooth prices tell better than those of a linear programme how a move will end.
+            annealer = Annealer(instance, price_bounds.fluid(instance), monitor)
         polishing.run(annealer, monitor.best_starts, seed(monitor, done), deadline_s)
     return done
 
