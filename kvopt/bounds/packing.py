@@ -51,6 +51,8 @@ STEP_NS, STEP_CANDIDATE_NS = 1e6, 16.0
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
 #: relative step of prices; both steps are so many times as long after each sweep.
 SMOOTHING, REWARD_STEP, PRICE_STEP, SHORTER = (0.0002, 0.0001), 0.012, 0.024, 0.8
+#: Replays are cautious: from the second on, sweeps are made so many times as far away as replays suggest.
+BEYOND = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,9 +283,11 @@ class Ascent:
             if steps < LEAST_STEPS:
                 break
             self.left_ns -= steps * step_ns
-            point = self.climb(best, (reward, price), smoothing, steps, (rate * scale[0], rate * scale[1]))
+            higher = self.climb(best, (reward, price), smoothing, steps, (rate * scale[0], rate * scale[1]))
             if self.stopped():
                 break
+            further = 1.0 if rate == 1 else BEYOND
+            point = beyond(reward, higher[0], further), beyond(price, higher[1], further)
             found = self.sweep(rounded(*point), self.left_ns)
             rate *= SHORTER
             if found is not None and found.value > best.value:
@@ -322,6 +326,11 @@ class Ascent:
             if self.stopped():
                 break
         return best[:count], best[count:]
+
+
+def beyond(here: FloatArray, there: FloatArray, part: float) -> FloatArray:
+    """So many times the way from here to there, nothing below 0."""
+    return np.maximum(here + part * (there - here), 0)
 
 
 def certificate(rewards: Rewards, swept: Swept) -> Certificate:
