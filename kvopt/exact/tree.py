@@ -51,7 +51,7 @@ class Tree:
         self._codes = np.empty(FIRST_BYTES, dtype=np.uint8)
         self._candidates = np.empty((n * n, 3), dtype=np.int64)
         self._work = tuple(np.empty(shape, dtype=np.int64) for shape in (*shapes, (n + 1,), (2,)))
-        self._figures = np.array([0, 0, 0, 0, self._most[0]])
+        self._figures = np.array([0, 0, 0, self._most[0]])
         self.complete = False
         self._root()
 
@@ -78,7 +78,7 @@ class Tree:
 
         Less only if a leaf had to be left open, because its numbers outgrew 64 bits or it lay too deep.
         """
-        return int(min(self._most[0], self._figures[4])) + 1 + self._offset
+        return int(min(self._most[0], self._figures[3])) + 1 + self._offset
 
     @property
     def nodes(self) -> int:

@@ -281,7 +281,7 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
     `levels`: the arrays of a dictionary and what is known, one for each depth; `nodes`: j, i, order of the cases, next
     turn and cuts on the path, or for the range of a start -1, i, last start of the first part. `at`: depth, whether its
     node is new, whether a schedule has been found; `most`: sums of starts above it need no proof, lowered with each
-    schedule; `figures`: nodes to go, nodes, bytes of codes, pivots, sum of starts above which nothing is proved.
+    schedule; `figures`: nodes to go, nodes, bytes of codes, sum of starts above which nothing is proved.
     """
     X, cost, scale, row, held, known = levels
     n = X.shape[1]
@@ -335,7 +335,7 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
                     new_name[0], new_name[1] = name, 0
             if (end == TOO_LARGE and j < 0) or (end in (SOLVED, TOO_LARGE) and d + 1 == X.shape[0]):
                 # What is known still bounds the sum of starts, though not above the limit.
-                figures[4] = min(figures[4], -(-cost[d, n] // scale[d, 0]) - 1)
+                figures[3] = min(figures[3], -(-cost[d, n] // scale[d, 0]) - 1)
                 end = ABOVE
             if end == ABOVE:
                 figures[2] = put(codes, figures[2], LEAF)
@@ -357,7 +357,6 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
                     figures[2] = put(codes, figures[2], order)
                 else:
                     figures[2] = put(codes, figures[2], PAIR + (j * n + i) * 6 + order)
-            figures[3] += scale[d, 1]
             if end in (ABOVE, EMPTY):
                 at[0] -= 1
                 if at[2]:
@@ -378,7 +377,6 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
             possible = tighten(known[d + 1], n, i, order + 1)
         if possible:
             X[d + 1], cost[d + 1], scale[d + 1] = X[d], cost[d], scale[d]
-            scale[d + 1, 1] = 0
             row[d + 1], held[d + 1], nodes[d + 1, 4] = row[d], held[d], nodes[d, 4]
             at[0], at[1] = d + 1, 1
     return DONE
