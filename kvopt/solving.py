@@ -56,6 +56,7 @@ EXACT_SOLVERS: dict[str, str] = {
     "scip-indexed": "kvopt.mip.mathopt:solve_scip_indexed",
     "cbc": "kvopt.mip.pulp_cbc:solve",
     "cbc-indexed": "kvopt.mip.pulp_cbc:solve_indexed",
+    "didp": "kvopt.mip.didp:solve",
 }
 HEURISTIC_SOLVERS: dict[str, str] = {
     "mc-sf": "kvopt.policies.backlog:solve_mc_sf",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from installed import where_installed
 from strategies import instances
 
 from kvopt import Instance, Status, solve
 from kvopt.solving import EXACT_SOLVERS
 
 
-@pytest.mark.parametrize("solver", [name for name in EXACT_SOLVERS if name != "brute-force"])
+@pytest.mark.parametrize("solver", where_installed(name for name in EXACT_SOLVERS if name != "brute-force"))
 @settings(max_examples=15)
 @given(instance=instances(max_n=4, max_capacity=8, max_output=4, max_arrival=4))
 def test_every_exact_method_finds_the_optimum(solver: str, instance: Instance) -> None:

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from installed import where_installed
 from strategies import instances
 
 from kvopt import Instance, Status, solve
@@ -22,12 +23,12 @@ from kvopt.monitor import Monitor
 from kvopt.solving import EXACT_SOLVERS
 
 GENERAL = [name for name, home in EXACT_SOLVERS.items() if home.startswith("kvopt.mip.")]
-AGGREGATED = ["cp-sat", "cp-sat-starts", "highs", "scip", "cbc"]
+AGGREGATED = ["cp-sat", "cp-sat-starts", "highs", "scip", "cbc", "didp"]
 #: Nothing here proves its optimum within seconds.
 HARD = Instance.from_rows(30, [(2, 13, 20), (3, 6, 20)])
 
 
-@pytest.mark.parametrize("solver", GENERAL)
+@pytest.mark.parametrize("solver", where_installed(GENERAL))
 @settings(max_examples=12)
 @given(instance=instances(max_n=6, max_capacity=12, max_output=6, max_arrival=8))
 def test_equals_brute_force(solver: str, instance: Instance) -> None:
@@ -38,7 +39,7 @@ def test_equals_brute_force(solver: str, instance: Instance) -> None:
 
 
 @pytest.mark.parametrize("limit_s", [1e-4, 0.6])
-@pytest.mark.parametrize("solver", AGGREGATED)
+@pytest.mark.parametrize("solver", where_installed(AGGREGATED))
 def test_time_limit_gives_a_schedule_and_an_honest_bound(solver: str, limit_s: float) -> None:
     """A limit must never turn into a claim of optimality (PuLP's `status` says optimal even then)."""
     begun = time.perf_counter()
@@ -82,7 +83,7 @@ def test_a_good_bound_is_the_solvers() -> None:
     assert (killed.certificate.kind, killed.statistics["solver_bound"]) == ("volume", None)
 
 
-@pytest.mark.parametrize("solver", ["cp-sat", "highs", "cbc"])
+@pytest.mark.parametrize("solver", where_installed(["cp-sat", "highs", "cbc", "didp"]))
 def test_interrupt_ends_the_run_and_keeps_the_schedule(solver: str) -> None:
     """HiGHS ignores MathOpt's interrupts, so its process is killed; no process may be left behind."""
     monitor = Monitor(HARD)
@@ -96,7 +97,7 @@ def test_interrupt_ends_the_run_and_keeps_the_schedule(solver: str) -> None:
     assert not monitor.children
 
 
-@pytest.mark.parametrize("solver", ["cp-sat", "scip", "cbc"])
+@pytest.mark.parametrize("solver", where_installed(["cp-sat", "scip", "cbc", "didp"]))
 def test_memory_limit_ends_the_run(solver: str) -> None:
     """The process already uses more than the limit: the first look at the monitor must end the run."""
     result = solve(HARD, solver, memory_limit_gb=0.03)
@@ -104,7 +105,7 @@ def test_memory_limit_ends_the_run(solver: str) -> None:
     assert result.statistics["stopped_by"] == "memory limit"
 
 
-@pytest.mark.parametrize("solver", ["cp-sat", "highs", "cbc"])
+@pytest.mark.parametrize("solver", where_installed(["cp-sat", "highs", "cbc", "didp"]))
 def test_target_gap_is_the_gap_of_the_result(solver: str) -> None:
     """The solvers measure gaps against the schedule, kvopt against the bound, which is stricter."""
     instance = Instance.from_rows(34, [(2, 5, 4), (3, 17, 4)])

@@ -52,7 +52,8 @@ def _solve(
 ) -> Answer:
     model, hint = prepare(instance, monitor, formulate)
     limit_s = None if monitor.time_limit_s is None else monitor.remaining_s
-    claim = worker.call(monitor, solver, model, hint, limit_s, relative_gap(monitor), monitor.seed % 2**31)
+    arguments = (model, hint, limit_s, relative_gap(monitor), monitor.seed % 2**31)
+    claim = worker.call(monitor, solver, "kvopt.mip.mathopt:run", solver, *arguments)
     return conclude(claim, model.decode, monitor, **model.size)
 
 

@@ -1,7 +1,7 @@
-"""A process that runs MathOpt for us: it can be stopped when the solver does not listen, and it may crash alone.
+"""A process that runs MathOpt and CABS for us: it can be stopped when they do not listen, and it may crash alone.
 
-MathOpt's HiGHS ignores interrupts, SCIP prints to the standard streams, and a crash in native code would take
-the whole program with it. The process is started on first use, reused, and ends with its parent.
+MathOpt's HiGHS ignores interrupts, CABS stops all threads, SCIP prints to the standard streams, and a crash in native
+code would take the whole program with it. The process is started on first use, reused, and ends with its parent.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,22 @@ class Worker:
         self.connection.close()
 
 
-def call(monitor: Monitor, solver: str, *arguments: Any) -> Claim | None:
-    """Run `kvopt.mip.mathopt.run` with these arguments in a process of its own.
+def call(
+    monitor: Monitor, solver: str, runner: str, *arguments: Any, improved: Callable[[Claim], None] | None = None
+) -> Claim | None:
+    """Run a solver in a process of its own.
+
+    Parameters
+    ----------
+    monitor : Monitor
+    solver : str
+        Its name, for messages.
+    runner : str
+        ``module:function``; called with a SolveInterrupter and the arguments, it returns a claim, or yields several.
+    *arguments
+        Picklable.
+    improved : callable, optional
+        Receives each claim of a runner that yields them, also those of one that is killed later.
 
     Returns
     -------
@@ -62,38 +78,57 @@ def call(monitor: Monitor, solver: str, *arguments: Any) -> Claim | None:
     idle = _idle.setdefault(os.getpid(), [])
     worker = idle.pop() if idle else Worker()
     monitor.children.add(worker.process.pid)
+    claim: Claim | None = None
+    error: SolverError | None = None
+
+    def finished(timeout_s: float) -> bool:
+        nonlocal claim, error
+        while worker.connection.poll(timeout_s):
+            reply = worker.connection.recv()
+            if not isinstance(reply, Claim):
+                error = reply
+                return True
+            claim = reply
+            if improved is not None:
+                improved(claim)
+            timeout_s = 0
+        return False
+
     try:
         try:
-            worker.connection.send((solver, *arguments))
-            if not wait(monitor, worker.connection.poll, lambda: worker.connection.send(None), worker.kill):
+            worker.connection.send((runner, *arguments))
+            if not wait(monitor, finished, lambda: worker.connection.send(None), worker.kill):
                 return None
-            reply = worker.connection.recv()
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError) as end:
             worker.kill()
-            raise SolverError(f"the process of {solver} ended with exit code {worker.process.returncode}") from error
+            raise SolverError(f"the process of {solver} ended with exit code {worker.process.returncode}") from end
     finally:
         monitor.children.discard(worker.process.pid)
     idle.append(worker)
-    if isinstance(reply, BaseException):
-        raise reply
-    return reply
+    if error is not None:
+        raise error
+    return claim
 
 
 def serve(connection: Connection) -> None:
-    """The process's side: a message is a model to solve, or None to stop the present one."""
-    from ortools.util.python.solve_interrupter import SolveInterrupter
+    """The process's side: a message is a model to solve, or None to stop the present one.
 
-    from kvopt.mip import mathopt
+    Each claim is sent home, and after the last one None, or the error.
+    """
+    from kvopt.mip.libraries import SolveInterrupter
 
     interrupter = SolveInterrupter()
 
-    def work(arguments: tuple[Any, ...], interrupter: SolveInterrupter) -> None:
-        reply: Claim | Exception
+    def work(interrupter: SolveInterrupter, runner: str, *arguments: Any) -> None:
+        ending: SolverError | None = None
         try:
-            reply = mathopt.run(interrupter, *arguments)
-        except Exception as error:
-            reply = error if isinstance(error, SolverError) else SolverError(f"{type(error).__name__}: {error}")
-        connection.send(reply)
+            module, function = runner.split(":")
+            found = getattr(import_module(module), function)(interrupter, *arguments)
+            for claim in found if isinstance(found, Iterator) else [found]:
+                connection.send(claim)
+        except BaseException as error:  # a panic of compiled Rust code is no Exception
+            ending = error if isinstance(error, SolverError) else SolverError(f"{type(error).__name__}: {error}")
+        connection.send(ending)
 
     while True:
         try:
@@ -104,7 +139,7 @@ def serve(connection: Connection) -> None:
             interrupter.interrupt()
         else:
             interrupter = SolveInterrupter()
-            threading.Thread(target=work, args=(message, interrupter), daemon=True).start()
+            threading.Thread(target=work, args=(interrupter, *message), daemon=True).start()
 
 
 if __name__ == "__main__":
