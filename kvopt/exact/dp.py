@@ -57,7 +57,7 @@ class Attempt:
 QUICK = (Attempt(TINY, 30, 20_000, 30_000), Attempt(LIGHT, 300, 50_000, 1_000_000))
 #: With prices near the best, and with types in classes where they are too many to keep apart.
 THOROUGH = (
-    Attempt(LIGHT, 1_000, 400_000, 3_000_000),
+    Attempt(LIGHT, 300, 400_000, 3_000_000),
     Attempt(MEDIUM, 1_000, 800_000, 10_000_000),
     Attempt(HEAVY, 10_000, None, 30_000_000),
 )

@@ -25,9 +25,9 @@ from kvopt.monitor import Monitor
 
 #: Most classes, and most types that are kept apart on trial, whatever the graph they make.
 MAX_CLASSES, ALL_TYPES = 8, 4
-#: Most steps of the multipliers.
-MULTIPLIER_STEPS = 24
-#: Smallest graph whose sweeps are shared among threads.
+#: Most steps of the multipliers, and most arcs, each counted for each number of requests to start, that they look at.
+MULTIPLIER_STEPS, MULTIPLIER_WORK = 24, 3_000_000_000
+#: Smallest graph whose sweeps are shared among threads, and end when the monitor stops.
 SHARED_NODES = 20_000
 #: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
 STRIDE_END = 0.1
@@ -190,11 +190,13 @@ def relax(
     tried, best_value, best = None, None, np.rint(multiplier).astype(np.int64)
     direction, stride = size * 0.0, 1.0
     starts = kernels.starts_only(*arcs_of(graph), number)
-    for _ in range(MULTIPLIER_STEPS):
+    affordable = MULTIPLIER_WORK // (len(graph.target) * instance.n)
+    for _ in range(max(1, min(MULTIPLIER_STEPS, affordable))):
         if monitor.stopped:
             break
         tried = np.rint(multiplier).astype(np.int64)
-        fill(cost, starts, scale, scale * graph.output - tried, monitor.workers)
+        if not fill(cost, starts, scale, scale * graph.output - tried, monitor):
+            return None
         value = int(cost[-1, 0]) + int(size @ tried) + constant
         monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
         if best_value is None or value > best_value:
@@ -214,17 +216,18 @@ def relax(
                 break
         room = max(scale * upper - best_value, scale)
         multiplier = best + stride * room * direction / (direction @ direction)
-    if tried is not best:
-        fill(cost, starts, scale, scale * graph.output - best, monitor.workers)
+    if tried is not best and not fill(cost, starts, scale, scale * graph.output - best, monitor):
+        return None
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
 
 
-def with_multipliers(relaxation: Relaxation, scale: int, multipliers: IntArray, workers: int) -> Relaxation:
-    """The same relaxation, each type a class of its own, with other multipliers."""
+def with_multipliers(relaxation: Relaxation, scale: int, multipliers: IntArray, monitor: Monitor) -> Relaxation | None:
+    """The same relaxation, each type a class of its own, with other multipliers; None when the monitor stops."""
     graph = relaxation.graph
     cost = np.zeros_like(relaxation.cost)
     starts = kernels.starts_only(*arcs_of(graph), len(multipliers))
-    fill(cost, starts, scale, scale * graph.output - multipliers, workers)
+    if not fill(cost, starts, scale, scale * graph.output - multipliers, monitor):
+        return None
     reward = relaxation.reward - relaxation.multipliers + multipliers
     return Relaxation(relaxation.class_of, multipliers, graph, cost, reward)
 
@@ -258,17 +261,23 @@ def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.n
     return graph.first, graph.busy, graph.target, graph.move
 
 
-def fill(cost: IntArray, starts: tuple[np.ndarray, ...], scale: int, start_cost: IntArray, workers: int) -> None:
-    """Costs to go of all layers and profiles, layer by layer with the profiles shared out among threads."""
+def fill(cost: IntArray, starts: tuple[np.ndarray, ...], scale: int, start_cost: IntArray, monitor: Monitor) -> bool:
+    """Costs to go of all layers and profiles, layer by layer with the profiles shared out among threads.
+
+    Returns whether all were filled before the monitor stopped.
+    """
     arguments = (scale, start_cost, *starts)
-    nodes = cost.shape[1]
+    nodes, workers = cost.shape[1], monitor.workers
     cost[0] = 0
-    if nodes < SHARED_NODES or workers == 1:
+    if nodes < SHARED_NODES:
         kernels.sweeps(cost, *arguments)
-        return
+        return True
     edges = np.linspace(0, nodes, workers + 1).astype(np.int64)
     with ThreadPoolExecutor(workers) as pool:
         for j in range(1, len(cost)):
+            if monitor.stopped:
+                return False
             parts = [pool.submit(kernels.sweep, cost, j, lo, hi, *arguments) for lo, hi in pairwise(edges)]
             for part in parts:
                 part.result()
+    return True

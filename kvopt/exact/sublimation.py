@@ -28,6 +28,10 @@ from kvopt.model import IntArray
 
 #: Each limit is so many times as far above the first bound as the one before.
 GROWTH = 3
+#: Arcs of a graph, times requests, whose costs to go take as long as an arc of a layout.
+REFIT_ARCS = 75
+#: States that may be looked at for each arc that may be made, when a type is counted: memory.
+STATES_PER_ARC = 3
 #: Kernels that make no more arcs than this are over in a tenth of a second.
 SMALL = 1_000_000
 #: Limits that may turn out to leave too many states.
@@ -65,6 +69,8 @@ def climb(search: Search, most_arcs: int) -> Closed | None:
         Arcs between states above which a limit is given up.
     """
     monitor, watch = search.monitor, Watch(search.monitor)
+    assert search.relaxation is not None
+    worth = len(search.relaxation.graph.target) * search.instance.n // REFIT_ARCS
     closed, bound, step, failures = None, search.ceiling(search.root_bound), 1, 0
     while not (monitor.stopped or monitor.gap_reached):
         assert monitor.incumbent is not None
@@ -80,8 +86,8 @@ def climb(search: Search, most_arcs: int) -> Closed | None:
             monitor.offer(found)
             continue
         closed, bound = found, limit + 1
-        step *= GROWTH if GROWTH * GROWTH * arcs < most_arcs else 1
-        if found.stages and search.all_types_relaxed:
+        step *= GROWTH if GROWTH**2 * arcs < min(most_arcs, worth) else 1
+        if found.stages and search.all_types_relaxed and arcs > worth:
             refit(search, found.stages[0].multipliers)
             bound = max(bound, search.ceiling(search.root_bound))
         monitor.raise_bound(bound)
@@ -92,8 +98,8 @@ def refit(search: Search, multipliers: IntArray) -> None:
     """Give the search's relaxation other multipliers, one for each type, where they prove more at the root."""
     before, bound = search.relaxation, search.root_bound
     assert before is not None
-    search.relaxation = with_multipliers(before, search.scale, multipliers, search.monitor.workers)
-    if search.root_bound <= bound:
+    search.relaxation = with_multipliers(before, search.scale, multipliers, search.monitor)
+    if search.relaxation is None or search.root_bound <= bound:
         search.relaxation = before
 
 
@@ -133,6 +139,8 @@ def settle(search: Search, limit: int, most_arcs: int, watch: Watch) -> tuple[Cl
         stages.append(Stage(multipliers, chosen))
         rest = scaled - int((types.count * multipliers).sum())
         start_cost, count = scale * types.output - multipliers, int(types.count[chosen])
+        if (count + 1) * len(cost) > STATES_PER_ARC * most_arcs:
+            return None, arcs
         state, layers = run(kernels.refine, layers, n, scale, start_cost, cost, chosen, count, rest, most_arcs)
         arcs = max(arcs, len(layers.kind))
     return Closed(limit + 1, scale, relaxation, tuple(stages)) if state == EMPTY else None, arcs
