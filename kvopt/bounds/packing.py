@@ -30,7 +30,7 @@ import numpy as np
 
 from kvopt.bounds import prices as plain
 from kvopt.bounds.bound import Bound
-from kvopt.bounds.packing_sweep import Sweeper, Swept
+from kvopt.bounds.packing_sweep import MOST_CANDIDATES, Sweeper, Swept
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.model import Certificate, FloatArray, Instance, IntArray, RequestTypes
 
@@ -44,8 +44,9 @@ PRICED_SHARES = (1.4, 1.0, 0.75, 0.55, 0.45, 0.4, 0.35, 0.3, 0.27, 0.24, 0.21, 0
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
 #: Starts that gain less than minus this many times the smoothing do not count.
 CUT_OFF = 20.0
-#: Least number of sweeps for a start to be affordable; steps after each sweep, and least number of them.
-LEAST_SWEEPS, STEPS, LEAST_STEPS = 8, 60, 10
+#: Most candidates of a start, as they may multiply later; least number of sweeps for it to be affordable; steps after
+#: each sweep, and least number of them.
+FIRST_CANDIDATES, LEAST_SWEEPS, STEPS, LEAST_STEPS = 2_600_000, 8, 60, 10
 #: Nominal nanoseconds of a step, and for each candidate.
 STEP_NS, STEP_CANDIDATE_NS = 1e6, 16.0
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
@@ -229,11 +230,11 @@ class Found(NamedTuple):
     swept: Swept
 
 
-def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf) -> Found | None:
+def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf, most: int = MOST_CANDIDATES) -> Found | None:
     """What a sweep proves; None where it costs more than that or has too many candidates."""
     instance = sweeper.instance
     worth = instance.n / instance.capacity * DENOMINATOR
-    swept = sweeper.sweep(rewards.gains(instance), worth, most_ns)
+    swept = sweeper.sweep(rewards.gains(instance), worth, most_ns, most)
     return None if swept is None else Found(rewards.value(instance, swept), rewards, swept)
 
 
@@ -253,10 +254,11 @@ class Ascent:
         self.instance, self.budget_ns, self.stopped = instance, budget_ns, stopped
         self.sweeper, self.left_ns = Sweeper(instance, workers), budget_ns
 
-    def sweep(self, rewards: Rewards, most_ns: float) -> Found | None:
+    def sweep(self, rewards: Rewards, most_ns: float, most: int = MOST_CANDIDATES) -> Found | None:
         """What a sweep proves, or None where it costs too much."""
-        found = proved(self.sweeper, rewards, most_ns)
-        self.left_ns -= most_ns if found is None else found.swept.work_ns
+        before = self.sweeper.spent_ns
+        found = proved(self.sweeper, rewards, most_ns, most)
+        self.left_ns -= self.sweeper.spent_ns - before
         return found
 
     def run(self, starts: IntArray) -> Found | None:
@@ -266,7 +268,7 @@ class Ascent:
         found, best = None, None
         for share in PRICED_SHARES:
             first = first_rewards(instance, starts, share)
-            found = self.sweep(rounded(*first), self.budget_ns / LEAST_SWEEPS)
+            found = self.sweep(rounded(*first), self.budget_ns / LEAST_SWEEPS, FIRST_CANDIDATES)
             if found is None or self.stopped():
                 break
             if best is None or found.value > best.value:
@@ -289,7 +291,7 @@ class Ascent:
             further = 1.0 if rate == 1 else BEYOND
             point = beyond(reward, higher[0], further), beyond(price, higher[1], further)
             found = self.sweep(rounded(*point), self.left_ns)
-            rate *= SHORTER
+            rate *= SHORTER if found is not None else SHORTER**3
             if found is not None and found.value > best.value:
                 best, (reward, price) = found, point
         return best

@@ -53,11 +53,16 @@ class Sweeper:
     instance : Instance
     workers : int
         Threads; one or two. Results do not depend on it.
+
+    Attributes
+    ----------
+    spent_ns : float
+        Nominal nanoseconds of all sweeps so far, also of those that were given up.
     """
 
     def __init__(self, instance: Instance, workers: int = 1) -> None:
         types = instance.types
-        self.instance, self.types, self.workers = instance, types, workers
+        self.instance, self.types, self.workers, self.spent_ns = instance, types, workers, 0.0
         self.bits = 8 if instance.capacity < 128 else 16
         cells = 64 // self.bits
         self.longest = int(types.output.max())
@@ -70,7 +75,7 @@ class Sweeper:
         self.capacity = (np.uint64(instance.capacity) << place).sum(dtype=np.uint64)
         self.high = (np.uint64(1 << (self.bits - 1)) << place).sum(dtype=np.uint64)
 
-    def sweep(self, gains: IntArray, worth: float, most_ns: float) -> Swept | None:
+    def sweep(self, gains: IntArray, worth: float, most_ns: float, most: int = MOST_CANDIDATES) -> Swept | None:
         """All packings of the starts with a gain, round by round; None where they are too many.
 
         Parameters
@@ -78,8 +83,8 @@ class Sweeper:
         gains : int64 array of shape (R, K)
         worth : float
             Gain that a token held in some later round is worth: decides the order in which dominators are sought.
-        most_ns : float
-            Work after which the sweep is given up.
+        most_ns, most : float and int
+            Work and candidates after which the sweep is given up.
         """
         from kvopt.bounds.packing_kernels import expand, named
 
@@ -88,11 +93,12 @@ class Sweeper:
         best, work, now, first, labels, rounds, parts = 0, 0.0, 0, [0], [0, 1], [], []
         with ThreadPoolExecutor(1) as pool:
             for t in np.flatnonzero(gains.max(axis=1, initial=0) > 0).tolist():
-                most = MOST_CANDIDATES - first[-1]
+                left = most - first[-1]
                 given = self.shapes, self.types.volume, self.types.count, gains[t], self.capacity, self.high, self.bits
-                profile, gained, tokens, parent, kind = expand(profile, gained, tokens, t - now, *given, most)
+                profile, gained, tokens, parent, kind = expand(profile, gained, tokens, t - now, *given, left)
                 work += ROUND_NS + CANDIDATE_NS * len(gained)
-                if len(gained) > most or work > most_ns:
+                if len(gained) > left or work > most_ns:
+                    self.spent_ns += work
                     return None
                 best, now = max(best, int(gained.max())), t + 1
                 # A dominator has gained no less and holds no more, so it comes first in this order.
@@ -105,6 +111,7 @@ class Sweeper:
                 rounds.append(t)
                 first.append(first[-1] + len(group))
                 labels.append(labels[-1] + len(whose))
+        self.spent_ns += work
         parent, kind, group = (
             np.concatenate([part[i] for part in parts]) if parts else np.zeros(0, dtype=dtype)
             for i, dtype in enumerate((np.int32, np.int16, np.int32))
