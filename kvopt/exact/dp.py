@@ -82,7 +82,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         tighten(search, attempt.effort, all_types=True)
         if attempt is QUICK[0] or search.all_types_relaxed:
             closed = sublimated(search, attempt, closed)
-            threshold, proof = attempted(search, attempt)
+            threshold, proof = attempted(search, attempt, closed)
         if proof.complete or monitor.stopped:
             break
     else:
@@ -97,7 +97,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
                     break
             tighten(search, attempt.effort)
             closed = sublimated(search, attempt, closed)
-            threshold, proof = attempted(search, attempt)
+            threshold, proof = attempted(search, attempt, closed)
             if proof.complete or monitor.stopped:
                 break
     root_bound = search.ceiling(search.root_bound)
@@ -141,10 +141,10 @@ def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Close
     return max((closed, found), key=lambda each: 0 if each is None else each.threshold)
 
 
-def attempted(search: Search, attempt: Attempt) -> tuple[int, Pass]:
-    """Threshold and outcome of a pass that is a proof when it is complete."""
+def attempted(search: Search, attempt: Attempt, closed: Closed | None) -> tuple[int, Pass]:
+    """Threshold and outcome of a pass that is a proof when it is complete; none is made where there is a proof."""
     threshold = incumbent(search.monitor)
-    if search.monitor.bound is not None and search.monitor.bound >= threshold:
+    if max(search.ceiling(search.root_bound), 0 if closed is None else closed.threshold) >= threshold:
         return threshold, Pass(complete=True, bound=threshold)
     # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
     done = search.run(threshold, attempt.beam, record=True)
