@@ -65,6 +65,15 @@ def test_what_cabs_found_survives_its_end() -> None:
     assert result.lower_bound <= solve(hard, "dp").total_latency
 
 
+def test_at_a_time_limit_cabs_has_the_last_word() -> None:
+    """It knows the limit itself; its last bound, better than that of its last schedule, must not be lost."""
+    hard = read(Path(__file__).parent.parent / "instances/types/types-k3-n020-1.json")
+    result = solve(hard, "didp", time_limit_s=1.5, workers=1)
+    assert (result.status, result.statistics["solver_status"]) == (Status.FEASIBLE, "feasible")
+    assert result.statistics["stopped_by"] == "time limit"
+    assert result.statistics["expanded"] > 0
+
+
 def test_a_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """didppy is optional."""
     monkeypatch.setattr(didp, "find_spec", lambda name: None)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
@@ -83,7 +84,8 @@ def call(
 
     def finished(timeout_s: float) -> bool:
         nonlocal claim, error
-        while worker.connection.poll(timeout_s):
+        until_s = time.perf_counter() + timeout_s
+        while worker.connection.poll(max(0.0, until_s - time.perf_counter())):
             reply = worker.connection.recv()
             if not isinstance(reply, Claim):
                 error = reply
@@ -91,7 +93,6 @@ def call(
             claim = reply
             if improved is not None:
                 improved(claim)
-            timeout_s = 0
         return False
 
     try:
