@@ -67,7 +67,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         raise TooLargeError(f"a total latency may reach {longest:,}; didp takes at most {MAX_NUMBER:,}")
     warm_start(instance, monitor)
     assert monitor.incumbent is not None
-    limit_s = None if monitor.time_limit_s is None else monitor.remaining_s
+    end_s = None if monitor.time_limit_s is None else time.time() + monitor.remaining_s
 
     def improved(claim: Claim) -> None:
         if claim.values is not None:
@@ -76,7 +76,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         if bound is not None:
             monitor.raise_bound(bound)
 
-    arguments = (instance, monitor.incumbent, limit_s, monitor.target_gap, monitor.workers)
+    arguments = (instance, monitor.incumbent, end_s, monitor.target_gap, monitor.workers)
     claim = worker.call(monitor, "didp", "kvopt.mip.didp:run", *arguments, improved=improved)
     return conclude(claim, whole, monitor, transitions=len(types) + 1, profile_rounds=int(types.output.max()))
 
@@ -176,7 +176,7 @@ def total(terms: list[Any]) -> Any:
 
 
 def run(
-    _interrupter: object, instance: Instance, value: int, limit_s: float | None, gap: float, threads: int
+    _interrupter: object, instance: Instance, value: int, end_s: float | None, gap: float, threads: int
 ) -> Iterator[Claim]:
     """Each improving schedule of CABS, then how it ended; runs in the process of `kvopt.mip.worker`.
 
@@ -189,17 +189,16 @@ def run(
     instance : Instance
     value : int
         Only schedules of at most this total latency are looked for; there must be one.
-    limit_s : float or None
-        Seconds for building and solving.
+    end_s : float or None
+        When to end, as `time.time` tells: starting the process takes its time too.
     gap : float
         Relative to the bound.
     threads : int
     """
     import didppy as dp
 
-    begun = time.perf_counter()
     model = build(instance.types, instance.capacity)
-    left_s = None if limit_s is None else max(0.0, limit_s - (time.perf_counter() - begun))
+    left_s = None if end_s is None else max(0.0, end_s - time.time())
     solver = dp.CABS(model, primal_bound=value + 1, time_limit=left_s, quiet=True, threads=threads)
     starts = None
     while True:
