@@ -179,6 +179,17 @@ def test_replay_slopes_are_derivatives() -> None:
         assert replay.bound(moved[:kinds], moved[kinds:], 0.5)[0] - value == pytest.approx(1e-5 * slope[i], abs=1e-7)
 
 
+def test_a_sweep_given_up_costs_what_it_took() -> None:
+    """Too many candidates end a sweep early: that must not use up the budget of the ascent."""
+    instance = large_requests(2, 24, 28)
+    rewards = rounded(*first_rewards(instance, first_schedule(instance), 0.15))
+    sweeper = Sweeper(instance)
+    assert proved(sweeper, rewards, most=1000) is None
+    early = sweeper.spent_ns
+    assert proved(sweeper, rewards) is not None
+    assert 0 < early < 0.1 * sweeper.spent_ns
+
+
 def test_threads_change_nothing() -> None:
     """Rounds of thousands of candidates, compared by one thread and by two."""
     instance = large_requests(2, 24, 28)

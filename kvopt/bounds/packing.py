@@ -50,8 +50,9 @@ FIRST_CANDIDATES, LEAST_SWEEPS, STEPS, LEAST_STEPS = 2_600_000, 8, 60, 10
 #: Nominal nanoseconds of a step, and for each candidate.
 STEP_NS, STEP_CANDIDATE_NS = 1e6, 16.0
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
-#: relative step of prices; both steps are so many times as long after each sweep.
-SMOOTHING, REWARD_STEP, PRICE_STEP, SHORTER = (0.0002, 0.0001), 0.012, 0.024, 0.8
+#: relative step of prices; both steps are so many times as long after each sweep, and
+#: after one that brought nothing.
+SMOOTHING, REWARD_STEP, PRICE_STEP, SHORTER, MUCH_SHORTER = (0.0002, 0.0001), 0.012, 0.024, 0.8, 0.4
 #: Replays are cautious: from the second on, sweeps are made so many times as far away as replays suggest.
 BEYOND = 1.5
 
@@ -291,9 +292,11 @@ class Ascent:
             further = 1.0 if rate == 1 else BEYOND
             point = beyond(reward, higher[0], further), beyond(price, higher[1], further)
             found = self.sweep(rounded(*point), self.left_ns)
-            rate *= SHORTER if found is not None else SHORTER**3
             if found is not None and found.value > best.value:
                 best, (reward, price) = found, point
+                rate *= SHORTER
+            else:
+                rate *= MUCH_SHORTER
         return best
 
     def climb(
