@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush, nsmallest
 from itertools import accumulate, chain, pairwise, permutations, repeat
-from operator import mul
+from operator import add, mul
 from typing import Any
 
 PROVED = "PROVED"
@@ -37,6 +37,8 @@ MOST_ROUNDS, MOST_ROUNDS_NOT_CONVEX = 1 << 26, 1 << 22
 MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
 #: Most starts and credits of a room certificate, each once for the memory and once for each level.
 MOST_ROOM_STEPS = 1 << 24
+#: Claimed costs are fields of 64 bits, the two highest free, with so much for a cost of zero.
+FIELD, ZERO = (1 << 64) - 1, 1 << 61
 #: Most arcs between states in a sublimation certificate.
 MOST_ARCS = 1 << 25
 #: Most candidates of one round in a packing certificate.
@@ -674,7 +676,7 @@ class Replay:
         class_of, multipliers = whole_list(data, "class_of", 0), whole_list(data, "multipliers", -NEVER)
         if len(class_of) != len(self.count) or set(class_of) != set(range(len(multipliers))):
             raise Refusal("class_of must give each type one of the classes, and leave no class empty")
-        self.relaxation = Relaxation(self, class_of, multipliers)
+        self.relaxation = Relaxation(self, class_of, multipliers, data.get("costs"))
         return self.relaxation
 
     def cost_tables(self) -> tuple[list[list[int]], list[list[int]]]:
@@ -878,6 +880,7 @@ class Profiles:
 
     def __init__(self, bits: int, capacity: int, shapes: list[tuple[int, int]]) -> None:
         self.bits = bits
+        self.lengths = [o for _, o in shapes]
         self.shapes = []
         for s, o in shapes:
             guard = sum(1 << (bits * j + bits - 1) for j in range(o))
@@ -898,17 +901,18 @@ class Profiles:
         """
         ways = self.ways.setdefault(node, [])
         while len(ways) <= wait:
-            ahead = node >> (self.bits * len(ways))
-            found = []
-            for c, (room, guard, mask, demand) in enumerate(self.shapes):
-                if (room - (ahead & mask)) & guard == guard:
-                    profile, move = ahead + demand, 0
-                    while not self.startable(profile):
-                        profile >>= self.bits
-                        move += 1
-                    found.append((c, move, profile))
-            ways.append(found)
+            ways.append(list(self.starts_now(node >> (self.bits * len(ways)))))
         return ways[wait]
+
+    def starts_now(self, profile: int) -> Iterator[tuple[int, int, int]]:
+        """The same for the first round of a profile, and not kept."""
+        for c, (room, guard, mask, demand) in enumerate(self.shapes):
+            if (room - (profile & mask)) & guard == guard:
+                following, move = profile + demand, 0
+                while not self.startable(following):
+                    following >>= self.bits
+                    move += 1
+                yield c, move, following
 
     def startable(self, profile: int) -> bool:
         """Whether some class fits now."""
@@ -925,7 +929,7 @@ class Relaxation:
     found on demand and kept, exact or, where that is enough, as bounds.
     """
 
-    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int]) -> None:
+    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int], costs: Any = None) -> None:
         members = [[k for k, c in enumerate(class_of) if c == of] for of in range(len(multipliers))]
         output = [min(replay.output[k] for k in of) for of in members]
         prompt = [min(replay.prompt[k] for k in of) for of in members]
@@ -941,6 +945,12 @@ class Relaxation:
         #: By the number of starts: known costs, and known lower bounds on others, of nodes.
         self.known: list[dict[int, int]] = [{} for _ in range(requests + 1)]
         self.below: list[dict[int, int]] = [{} for _ in range(requests + 1)]
+        #: Costs that the certificate claims, once they have been tested.
+        self.claimed: ClaimedCosts | None = None
+        if costs is not None:
+            self.claimed = ClaimedCosts(self, requests, costs)
+            self.empty = [self.claimed.cost(j, 0) for j in range(requests + 1)]
+            return
         #: For each j: least cost of j starts from the empty worker, and at most that of the j - 1 after a start of
         #: each class.
         self.empty, self.after_start = [0], [[0] * len(members)]
@@ -963,6 +973,8 @@ class Relaxation:
         """
         if j == 0:
             return 0
+        if self.claimed is not None:
+            return self.claimed.cost(j, node)
         best = self.known[j].get(node)
         if best is not None:
             return best
@@ -1004,6 +1016,75 @@ class Relaxation:
             if c == self.class_of[k]:
                 return reached, move
         raise Refusal("a start fits, but not its relaxation")  # impossible: shapes are never larger
+
+
+class ClaimedCosts:
+    """Costs to go of all profiles as a certificate claims them, none of them above what a start leads to.
+
+    The costs of a node for 0, 1, ..., n starts to come are fields of 64 bits of one integer, so that one subtraction
+    tests a start for all numbers at once. Nodes are numbered in the order in which starts lead to them.
+    """
+
+    def __init__(self, relaxation: Relaxation, requests: int, text: Any) -> None:
+        self.fields = fields = requests + 1
+        values = array("q")
+        data = unpacked(text)
+        if len(data) % (8 * fields):
+            raise Refusal("claimed costs do not fill their rows")
+        values.frombytes(data)
+        if sys.byteorder == "big":
+            values.byteswap()
+        scale, profiles, start_cost = relaxation.scale, relaxation.profiles, relaxation.start_cost
+        if max(map(abs, start_cost)) + scale * (requests + 1) * 3 * max(profiles.lengths) >= ZERO:
+            raise Refusal("costs are too large for their fields")
+        ones = sum(1 << 64 * j for j in range(fields))
+        guards, tops = ones << 63, ones << 62
+        number, nodes, rows = {0: 0}, [0], list[int]()
+        base = [ZERO] * fields
+        for at in range(len(values) // fields):
+            # Second differences, of the first node's costs and of what the others' are above them.
+            second = values[at * fields : (at + 1) * fields]
+            try:
+                row = array("Q", map(add, base, accumulate(accumulate(second))))
+            except OverflowError:
+                raise Refusal("a claimed cost is out of range") from None
+            base = base if at else row.tolist()
+            if sys.byteorder == "big":
+                row.byteswap()
+            rows.append(int.from_bytes(row.tobytes(), "little"))
+            if rows[-1] & tops or row[0] > ZERO:
+                raise Refusal("a claimed cost is out of range")
+        self.number, self.rows = number, rows
+        # What a start adds, for each number of starts to come, and the guards; nothing is asked of no start.
+        added: dict[tuple[int, int, int], int] = {}
+        at = 0
+        while at < len(nodes):
+            node = nodes[at]
+            if len(nodes) > len(rows):
+                raise Refusal("there are more profiles than claimed costs")
+            below, at = guards - rows[at], at + 1
+            for wait in range(profiles.length(node) + 1):
+                for c, move, following in profiles.starts_now(node >> profiles.bits * wait):
+                    to = number.get(following)
+                    if to is None:
+                        number[following] = to = len(nodes)
+                        nodes.append(following)
+                        if to == len(rows):
+                            raise Refusal("there are more profiles than claimed costs")
+                    more = added.get((wait, move, c))
+                    if more is None:
+                        terms = (scale * (wait * j + move * (j - 1)) + start_cost[c] for j in range(1, fields))
+                        more = (1 << 62) + sum(term << 64 * j for j, term in enumerate(terms, 1))
+                        added[wait, move, c] = more
+                    if (below + more + (rows[to] << 64)) & guards != guards:
+                        raise Refusal("a claimed cost is above that of a start and what follows")
+
+    def cost(self, j: int, node: int) -> int:
+        """Claimed cost of j more starts from a node."""
+        at = self.number.get(node)
+        if at is None:
+            raise Refusal("a profile has no claimed costs")  # impossible: all that starts lead to have some
+        return (self.rows[at] >> 64 * j & FIELD) - ZERO
 
 
 # ---------------------------------------------------------------- the sublimation certificate
@@ -1246,8 +1327,8 @@ def unzigzag(number: int) -> int:
     return -(number + 1) // 2 if number & 1 else number // 2
 
 
-def read_varints(text: Any) -> Iterator[int]:
-    """The integers of a base64, zlib, seven-bits-a-byte stream."""
+def unpacked(text: Any) -> bytes:
+    """The bytes behind base64 and zlib."""
     try:
         unpacker = zlib.decompressobj()
         data = unpacker.decompress(base64.b64decode(text, validate=True), MOST_CODES)
@@ -1255,8 +1336,13 @@ def read_varints(text: Any) -> Iterator[int]:
         raise Refusal(f"codes cannot be unpacked ({error})") from None
     if not unpacker.eof:
         raise Refusal(f"codes are cut off, or longer than {MOST_CODES} bytes")
+    return data
+
+
+def read_varints(text: Any) -> Iterator[int]:
+    """The integers of a base64, zlib, seven-bits-a-byte stream."""
     number = shift = 0
-    for byte in data:
+    for byte in unpacked(text):
         if byte < 128:
             yield number | byte << shift
             number = shift = 0

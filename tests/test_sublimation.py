@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +15,7 @@ from strategies import instances
 
 from kvopt import Instance, read, solve
 from kvopt.bounds import prices
+from kvopt.exact import proof
 from kvopt.exact.proof import sublimation_certificate
 from kvopt.exact.relaxation import ALL_TYPES, HEAVY, relax
 from kvopt.exact.search import Search
@@ -131,6 +135,36 @@ def test_arrivals_are_refused() -> None:
     later = Instance(14, [1, 2], [5, 3], [0, 1])
     certificate = {"kind": "sublimation", "threshold": 1, "denominator": 1, "stages": []}
     assert proved(later, certificate) is None
+
+
+def test_claimed_costs_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs to go in the certificate prove the same; none can be raised, cut off or added without being noticed."""
+    monkeypatch.setattr(proof, "CLAIMED_FROM", 0)
+    _, closed = climbed(EXAMPLE)
+    assert closed is not None
+    certificate = sublimation_certificate(closed).as_dict()
+    best = solve(EXAMPLE, "dp-reference").total_latency
+    assert proved(EXAMPLE, certificate) == best
+    values = np.frombuffer(zlib.decompress(base64.b64decode(certificate["relaxation"]["costs"])), dtype="<i8")
+
+    def with_values(changed: np.ndarray) -> int | None:
+        text = base64.b64encode(zlib.compress(changed.astype("<i8").tobytes())).decode()
+        return proved(EXAMPLE, certificate | {"relaxation": certificate["relaxation"] | {"costs": text}})
+
+    assert with_values(values) == best
+    refused = 0
+    for at in range(0, len(values), 7):
+        for more in (1, -1, closed.scale, -closed.scale, 2**61, -(2**61)):
+            changed = values.copy()
+            changed[at] += more
+            bound = with_values(changed)
+            assert bound is None or bound <= best
+            refused += bound is None
+    assert refused > len(values) // 7
+    fields = EXAMPLE.n + 1
+    for wrong in (values[:-fields], values[:-1], values[:0]):
+        assert with_values(wrong) is None
+    assert with_values(np.append(values, values[:fields])) == best
 
 
 def test_a_small_allowance_still_bounds() -> None:

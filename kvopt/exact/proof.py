@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -16,7 +17,10 @@ from kvopt.exact.relaxation import Relaxation
 from kvopt.exact.search import Pass, Search
 from kvopt.exact.sublimation import Closed
 from kvopt.model import Certificate
+from kvopt.verify import MOST_CODES
 
+#: Costs to go that a checker had rather read than find again.
+CLAIMED_FROM = 20_000
 #: Compression level: codes compress well, and higher ones take as long as a small search.
 LEVEL = 4
 
@@ -65,9 +69,16 @@ def sublimation_certificate(closed: Closed) -> Certificate:
     )
 
 
-def relaxation_data(relaxation: Relaxation) -> dict[str, list[int]]:
-    """What the checker rebuilds a relaxation from."""
-    return {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()}
+def relaxation_data(relaxation: Relaxation) -> dict[str, Any]:
+    """What the checker rebuilds a relaxation from; the costs to go as well where finding them again takes long."""
+    data = {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()}
+    if not CLAIMED_FROM <= relaxation.cost.size <= MOST_CODES // 8:
+        return data
+    above = np.ascontiguousarray(relaxation.cost.T)
+    above[1:] -= above[0]
+    for _ in range(2):
+        above = np.diff(above, axis=1, prepend=0)
+    return data | {"costs": base64.b64encode(compressed(above.astype("<i8").tobytes())).decode()}
 
 
 @njit(cache=True, nogil=True)

@@ -86,7 +86,7 @@ def climb(search: Search, most_arcs: int) -> Closed | None:
             monitor.offer(found)
             continue
         closed, bound = found, limit + 1
-        step *= GROWTH if GROWTH**2 * arcs < min(most_arcs, worth) else 1
+        step *= GROWTH if GROWTH**2 * arcs < min(most_arcs, max(worth, SMALL)) else 1
         if found.stages and search.all_types_relaxed and arcs > worth:
             refit(search, found.stages[0].multipliers)
             bound = max(bound, search.ceiling(search.root_bound))
