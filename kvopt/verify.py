@@ -39,16 +39,22 @@ MOST_OUTPUT, MOST_CODES, MOST_PRICED_STARTS = 20_000, 1 << 30, 1 << 22
 MOST_ROOM_STEPS = 1 << 24
 #: Claimed costs are fields of 64 bits, the two highest free, with so much for a cost of zero.
 FIELD, ZERO = (1 << 64) - 1, 1 << 61
+#: Most levels of a room certificate.
+MOST_LEVELS = 64
 #: Most arcs between states in a sublimation certificate.
-MOST_ARCS = 1 << 25
+MOST_ARCS = 1 << 24
+#: What relaxations and packings may take: steps of up to half a microsecond, and bytes that are kept.
+MOST_STEPS, MOST_BYTES = 1 << 32, 4 << 30
 #: Most candidates of one round in a packing certificate.
 MOST_CANDIDATES = 1 << 22
-#: Most requests in a tree certificate, and most cuts on a path of the tree.
-MOST_TREE_REQUESTS, MOST_CUTS = 60, 10_000
+#: Most requests in a tree certificate, most cuts on a path of the tree, and most nodes that wait for their turn.
+MOST_TREE_REQUESTS, MOST_CUTS, MOST_PENDING = 60, 10_000, 4_096
 #: Most requests of an instance.
 MOST_REQUESTS = 10_000_000
 #: Bits by which convex prices are finer than the prices of a certificate.
 FINER = 32
+#: Above every cost that numbers up to `LARGEST` can add up to.
+BEYOND = 1 << 160
 #: Orders of the three cases of a pair, as numbered in a tree certificate.
 ORDERS = tuple(permutations(range(3)))
 
@@ -100,6 +106,28 @@ class Verification:
 
 class Refusal(Exception):
     """A certificate does not prove what it should."""
+
+
+class Allowance:
+    """What may still be spent on a certificate, as a few numbers can ask for years and for all memory there is.
+
+    Parameters
+    ----------
+    width : int
+        Bits of the longest memory profile: a step with a long one counts more.
+    """
+
+    def __init__(self, width: int) -> None:
+        #: Steps that one operation on a profile counts, and bytes of a profile that is kept with what belongs to it.
+        self.weight, self.profile = 1 + (width >> 13), 150 + width // 7
+        self.steps, self.bytes = MOST_STEPS, MOST_BYTES
+
+    def take(self, steps: int, kept: int = 0) -> None:
+        """Spend operations on profiles, and bytes."""
+        self.steps -= steps * self.weight
+        self.bytes -= kept
+        if self.steps < 0 or self.bytes < 0:
+            raise Refusal("the certificate takes too much time or memory to check")
 
 
 @dataclass(frozen=True)
@@ -493,11 +521,14 @@ def check_room(problem: Problem, certificate: Mapping[str, Any]) -> int:
     lists = certificate.get("rates")
     if not isinstance(lists, list) or len(lists) != len(levels):
         raise Refusal("rates must be a list with one list for each level")
+    if len(levels) > MOST_LEVELS:
+        raise Refusal(f"there may be {MOST_LEVELS} levels at most")
     rates = [whole_list({"rates": rates}, "rates", 0) for rates in lists]
     rounds, longest = len(prices), max(problem.output)
     if any(len(rate) != rounds for rate in rates):
         raise Refusal("each level must have as many rates as there are prices")
-    if (len(problem.types) + longest) * (rounds + 1) * (1 + len(levels)) > MOST_ROOM_STEPS:
+    types = len(problem.types)
+    if max((types + longest) * (rounds + 1), types * longest) * (1 + len(levels)) > MOST_ROOM_STEPS:
         raise Refusal(f"starts and credits times levels may be {MOST_ROOM_STEPS} at most")
     credits = room_credits(problem.capacity, prices, levels, rates, longest)
     padded = [[*rate, *repeat(0, 2 * longest)] for rate in (prices, *rates)]
@@ -876,10 +907,12 @@ class Profiles:
     ----------
     shapes : list of (prompt, output)
         One for each class of requests; any number of each may start.
+    allowance : Allowance
+        Profiles are found, and kept, as long as it lasts.
     """
 
-    def __init__(self, bits: int, capacity: int, shapes: list[tuple[int, int]]) -> None:
-        self.bits = bits
+    def __init__(self, bits: int, capacity: int, shapes: list[tuple[int, int]], allowance: Allowance) -> None:
+        self.bits, self.allowance = bits, allowance
         self.lengths = [o for _, o in shapes]
         self.shapes = []
         for s, o in shapes:
@@ -901,11 +934,14 @@ class Profiles:
         """
         ways = self.ways.setdefault(node, [])
         while len(ways) <= wait:
-            ways.append(list(self.starts_now(node >> (self.bits * len(ways)))))
+            found = list(self.starts_now(node >> (self.bits * len(ways))))
+            self.allowance.take(0, 100 + len(found) * self.allowance.profile)
+            ways.append(found)
         return ways[wait]
 
     def starts_now(self, profile: int) -> Iterator[tuple[int, int, int]]:
         """The same for the first round of a profile, and not kept."""
+        self.allowance.take(len(self.shapes))
         for c, (room, guard, mask, demand) in enumerate(self.shapes):
             if (room - (profile & mask)) & guard == guard:
                 following, move = profile + demand, 0
@@ -916,6 +952,7 @@ class Profiles:
 
     def startable(self, profile: int) -> bool:
         """Whether some class fits now."""
+        self.allowance.take(len(self.shapes))
         for room, guard, mask, _ in self.shapes:
             if (room - (profile & mask)) & guard == guard:
                 return True
@@ -930,10 +967,13 @@ class Relaxation:
     """
 
     def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int], costs: Any = None) -> None:
-        members = [[k for k, c in enumerate(class_of) if c == of] for of in range(len(multipliers))]
+        members: list[list[int]] = [[] for _ in multipliers]
+        for k, c in enumerate(class_of):
+            members[c].append(k)
         output = [min(replay.output[k] for k in of) for of in members]
         prompt = [min(replay.prompt[k] for k in of) for of in members]
-        self.profiles = Profiles(replay.bits, replay.capacity, list(zip(prompt, output, strict=True)))
+        self.allowance = Allowance(replay.bits * replay.width)
+        self.profiles = Profiles(replay.bits, replay.capacity, list(zip(prompt, output, strict=True)), self.allowance)
         self.scale, self.class_of = replay.denominator, class_of
         self.reward = [
             multipliers[c] + self.scale * (replay.output[k] - output[c] - replay.arrival[k])
@@ -941,6 +981,7 @@ class Relaxation:
         ]
         self.start_cost = [self.scale * o - multiplier for o, multiplier in zip(output, multipliers, strict=True)]
         requests = sum(replay.count)
+        self.allowance.take(requests, 300 * requests)
         sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * requests + 1000))
         #: By the number of starts: known costs, and known lower bounds on others, of nodes.
         self.known: list[dict[int, int]] = [{} for _ in range(requests + 1)]
@@ -955,7 +996,7 @@ class Relaxation:
         #: each class.
         self.empty, self.after_start = [0], [[0] * len(members)]
         for j in range(1, requests + 1):
-            least, ahead = NEVER, []
+            least, ahead = BEYOND, []
             for c, move, node in self.profiles.starts(0, 0):
                 first = self.start_cost[c] + self.scale * move * (j - 1)
                 rest = self.cost(j - 1, node, least - first)
@@ -964,7 +1005,7 @@ class Relaxation:
             self.after_start.append(ahead)
             self.empty.append(least)
 
-    def cost(self, j: int, node: int, enough: int = NEVER) -> int:
+    def cost(self, j: int, node: int, enough: int = BEYOND) -> int:
         """Least cost of j more starts from a node; where it is above `enough`, any number between the two.
 
         A round of waiting costs 1 for each start to come. A start and what follows it cost no less than after the
@@ -981,16 +1022,18 @@ class Relaxation:
         below = self.below[j].get(node)
         if below is not None and below > enough:
             return below
-        best, low, scale, least = enough, NEVER, self.scale, self.after_start[j]
+        best, low, scale, least = enough, BEYOND, self.scale, self.after_start[j]
         ways = self.profiles.ways.get(node, ())
         known = self.known[j - 1]
-        found = False
+        found, looked = False, 0
         for wait in range(self.profiles.length(node) + 1):
             waited = scale * wait * j
             if waited + self.empty[j] > best:
                 low = min(low, waited + self.empty[j])
                 break
-            for c, move, reached in ways[wait] if wait < len(ways) else self.profiles.starts(node, wait):
+            starts = ways[wait] if wait < len(ways) else self.profiles.starts(node, wait)
+            looked += 1 + len(starts)
+            for c, move, reached in starts:
                 value = waited + self.start_cost[c]
                 floor = value + least[c]
                 if floor <= best:
@@ -1004,6 +1047,7 @@ class Relaxation:
                         continue
                 if floor < low:
                     low = floor
+        self.allowance.take(looked, 80 if below is None else 0)
         if found:
             self.known[j][node] = best
             return best
@@ -1031,14 +1075,18 @@ class ClaimedCosts:
         data = unpacked(text)
         if len(data) % (8 * fields):
             raise Refusal("claimed costs do not fill their rows")
+        allowance, profiles = relaxation.allowance, relaxation.profiles
+        # Integers of many fields are put together, and tested, in time that grows with their length.
+        assembling, testing = 1 + (fields * fields >> 9), 1 + (fields >> 7)
+        allowance.take(assembling + len(data) // 8, 3 * len(data) + 100 * (len(data) // (8 * fields)))
         values.frombytes(data)
         if sys.byteorder == "big":
             values.byteswap()
-        scale, profiles, start_cost = relaxation.scale, relaxation.profiles, relaxation.start_cost
+        scale, start_cost = relaxation.scale, relaxation.start_cost
         if max(map(abs, start_cost)) + scale * (requests + 1) * 3 * max(profiles.lengths) >= ZERO:
             raise Refusal("costs are too large for their fields")
         ones = sum(1 << 64 * j for j in range(fields))
-        guards, tops = ones << 63, ones << 62
+        guards, tops = ones << 63, 3 * ones << 62
         number, nodes, rows = {0: 0}, [0], list[int]()
         base = [ZERO] * fields
         for at in range(len(values) // fields):
@@ -1049,10 +1097,12 @@ class ClaimedCosts:
             except OverflowError:
                 raise Refusal("a claimed cost is out of range") from None
             base = base if at else row.tolist()
+            if row[0] > ZERO:
+                raise Refusal("a claimed cost is out of range")
             if sys.byteorder == "big":
                 row.byteswap()
             rows.append(int.from_bytes(row.tobytes(), "little"))
-            if rows[-1] & tops or row[0] > ZERO:
+            if rows[-1] & tops:
                 raise Refusal("a claimed cost is out of range")
         self.number, self.rows = number, rows
         # What a start adds, for each number of starts to come, and the guards; nothing is asked of no start.
@@ -1069,10 +1119,13 @@ class ClaimedCosts:
                     if to is None:
                         number[following] = to = len(nodes)
                         nodes.append(following)
+                        allowance.take(0, allowance.profile)
                         if to == len(rows):
                             raise Refusal("there are more profiles than claimed costs")
+                    allowance.take(testing)
                     more = added.get((wait, move, c))
                     if more is None:
+                        allowance.take(assembling, 8 * fields)
                         terms = (scale * (wait * j + move * (j - 1)) + start_cost[c] for j in range(1, fields))
                         more = (1 << 62) + sum(term << 64 * j for j, term in enumerate(terms, 1))
                         added[wait, move, c] = more
@@ -1141,7 +1194,7 @@ def check_sublimation(problem: Problem, certificate: Mapping[str, Any]) -> int:
         if best > limit:
             break
         count = replay.count[counted] if counted >= 0 else 0
-        layers = refined(layers, costs, scale, multipliers, counted, count, limit - earned)
+        layers = refined(layers, costs, scale, multipliers, counted, count, limit - earned, relaxation.allowance)
     return threshold if not layers or best > limit else -(-best // scale)
 
 
@@ -1149,9 +1202,9 @@ def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[L
     """All paths of the types' profiles that the relaxation does not show to cost more than `limit`."""
     scale, reward, output, n = replay.denominator, relaxation.reward, replay.output, sum(replay.count)
     limit -= sum(map(mul, replay.count, reward))
-    profiles = relaxation.profiles
+    profiles, allowance = relaxation.profiles, relaxation.allowance
     if relaxation.class_of != list(range(len(output))):
-        profiles = Profiles(replay.bits, replay.capacity, list(zip(replay.prompt, output, strict=True)))
+        profiles = Profiles(replay.bits, replay.capacity, list(zip(replay.prompt, output, strict=True)), allowance)
     # Of each profile: number, least cost from the root, node of the relaxation, rounds that it is behind.
     states: dict[int, list[int]] = {0: [0, 0, 0, 0]}
     layers, left_over = [], MOST_ARCS
@@ -1162,7 +1215,9 @@ def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[L
                 waited = cost + scale * wait * left
                 if waited + relaxation.empty[left] > limit:
                     break
-                for k, move, reached in profiles.starts(profile, wait):
+                starts = profiles.starts(profile, wait)
+                allowance.take(1 + len(starts))
+                for k, move, reached in starts:
                     value = waited + scale * (output[k] + move * (left - 1)) - reward[k]
                     seen, moved = relaxation.follow(node, behind + wait, k)
                     floor = value - scale * (move - moved) * (left - 1)
@@ -1172,9 +1227,9 @@ def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[L
                     state = following.setdefault(key, [len(following), value, seen, move - moved])
                     state[1] = min(state[1], value)
                     layer.add(number, wait * left + move * (left - 1) + output[k], k, state[0])
-        left_over -= len(layer.columns[0])
-        if left_over < 0:
-            raise Refusal(f"there are more than {MOST_ARCS} starts to look at")
+                    left_over -= 1
+                    if left_over < 0:
+                        raise Refusal(f"there are more than {MOST_ARCS} starts to look at")
         layers.append(layer)
         states = following
         if not states:
@@ -1183,12 +1238,12 @@ def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[L
 
 
 def costs_to_go(layers: list[Layer], scale: int, multipliers: list[int]) -> list[list[int]]:
-    """Least cost from the states of each layer to the end; `NEVER` where no path leads there."""
+    """Least cost from the states of each layer to the end; about `BEYOND` where no path leads there."""
     costs = [[0]]
     for layer in reversed(layers):
-        ahead, cost = costs[-1], [NEVER] * (max(layer.columns[0]) + 1)
+        ahead, cost = costs[-1], [BEYOND] * (max(layer.columns[0]) + 1)
         for state, rounds, k, to in layer.arcs():
-            value = scale * rounds - multipliers[k] + (ahead[to] if to < len(ahead) else NEVER)
+            value = scale * rounds - multipliers[k] + (ahead[to] if to < len(ahead) else BEYOND)
             if value < cost[state]:
                 cost[state] = value
         costs.append(cost)
@@ -1203,6 +1258,7 @@ def refined(
     counted: int,
     count: int,
     limit: int,
+    allowance: Allowance,
 ) -> list[Layer]:
     """Paths of cost at most `limit`, in states that tell how many requests of type `counted` have started.
 
@@ -1216,8 +1272,10 @@ def refined(
         following: list[dict[int, list[int]]] = [{} for _ in ahead]
         for old, rounds, k, to in layer.arcs():
             step = scale * rounds - multipliers[k]
+            allowance.take(1)
             if old >= len(states) or to >= len(ahead) or not states[old]:
                 continue
+            allowance.take(len(states[old]))
             for started, (number, cost) in states[old].items():
                 after = started + (k == counted)
                 if cost + step + ahead[to] > limit or after > count or count - after > left:
@@ -1228,9 +1286,9 @@ def refined(
                     size += 1
                 state[1] = min(state[1], cost + step)
                 finer.add(number, rounds, k, state[0])
-        left_over -= len(finer.columns[0])
-        if left_over < 0:
-            raise Refusal(f"there are more than {MOST_ARCS} starts to look at")
+                left_over -= 1
+                if left_over < 0:
+                    raise Refusal(f"there are more than {MOST_ARCS} starts to look at")
         if size == 0:
             return []
         refinement.append(finer)
@@ -1262,20 +1320,25 @@ def check_packing(problem: Problem, certificate: Mapping[str, Any]) -> int:
     guard = cells << bits - 1
     full = guard + problem.capacity * cells
     labels, now = [(0, 0)], 0
+    allowance = Allowance(bits * max(problem.output))
+    # Candidates of a round are held up to four times: as tried, as fitting, as all, and as labels.
+    fitting = min(MOST_CANDIDATES, MOST_BYTES // 4 // allowance.profile)
     try:
         for t, starts in sorted(profitable_starts(problem, denominator, prices, rewards, bits).items()):
             candidates = [(profile >> bits * (t - now), gain) for profile, gain in labels]
             for more, count, run in starts:
                 newest = candidates
                 for _ in range(count):
+                    allowance.take(len(newest))
                     runs = [(profile + run, gain + more) for profile, gain in newest]
                     newest = [candidate for candidate in runs if (full - candidate[0]) & guard == guard]
                     if not newest:
                         break
                     candidates = candidates + newest
-                    if len(candidates) > MOST_CANDIDATES:
-                        raise Refusal(f"a round has more than {MOST_CANDIDATES} candidates")
+                    if len(candidates) > fitting:
+                        raise Refusal(f"a round has more than {fitting} candidates")
             labels = []
+            allowance.take(len(candidates))
             for profile, gain in candidates:
                 profile, code = profile >> bits, next(numbers)
                 if code == 0:
@@ -1377,6 +1440,8 @@ def check_tree(problem: Problem, certificate: Mapping[str, Any]) -> int:
             known, cuts = pending.pop()
             if known is None:
                 continue
+            if len(pending) > MOST_PENDING:
+                raise Refusal(f"more than {MOST_PENDING} nodes wait for their turn")
             while (code := next(numbers)) == 1:
                 if len(cuts) == MOST_CUTS:
                     raise Refusal(f"there are more than {MOST_CUTS} cuts on a path")
@@ -1479,7 +1544,10 @@ def rounded_up(unit: int, factors: list[int], total: int, known: Known) -> tuple
     if unit < 1:
         raise Refusal("a cut divides by nothing")
     total += sum(-factor % unit * first for factor, first in zip(factors, known[-1], strict=True))
-    return [-(-factor // unit) for factor in factors], -(-total // unit)
+    row = [-(-factor // unit) for factor in factors]
+    if max(map(abs, row)) > LARGEST * LARGEST or abs(total) > unit * LARGEST * LARGEST:
+        raise Refusal("the numbers of a cut are too large")
+    return row, -(-total // unit)
 
 
 #: certificate kind -> the bound it proves, or Refusal.

@@ -300,3 +300,12 @@ def test_dynamic_programme_takes_it_when_stopped() -> None:
     assert result.certificate.kind == "packing"
     assert result.lower_bound > 1.05 * lower_bound(instance, "growth", time_limit_s=1).value
     assert check_certificate(Problem.of(instance), result.certificate.as_dict()) == result.lower_bound
+
+
+def test_long_profiles_leave_room_for_fewer_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is what counts: a short certificate could ask for millions of profiles of thousands of rounds."""
+    monkeypatch.setattr("kvopt.verify.MOST_BYTES", 1 << 20)
+    instance = Instance.from_rows(10**6, [(s, 3_000, 1) for s in range(12)])
+    data = {"denominator": 1, "drops": [], "rounds": [], "rewards": [3_001] * 12, "codes": coded([0])}
+    with pytest.raises(Refusal, match="candidates"):
+        check_packing(Problem.of(instance), data)

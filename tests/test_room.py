@@ -170,3 +170,16 @@ def test_bad_certificates_are_refused(change: dict) -> None:
     assert check_room(Problem.of(instance), data) <= 25
     with pytest.raises(Refusal):
         check_room(Problem.of(instance), {**data, **change})
+
+
+@pytest.mark.parametrize(
+    ("rows", "change"),
+    [
+        ([(1, 1, 2)], {"prices": [1], "levels": [1] * 65, "rates": [[1]] * 65}),
+        ([(0, 10_000, 1), *((s, 1, 1) for s in range(2_000))], {"prices": [], "levels": [], "rates": []}),
+    ],
+)
+def test_work_is_limited_by_what_is_done(rows: list[tuple[int, int, int]], change: dict) -> None:
+    """Charges at each level take all levels, and starts reach an output beyond the prices: both are counted."""
+    with pytest.raises(Refusal, match="at most"):
+        check_room(Problem.of(Instance.from_rows(20_000, rows)), {"denominator": 1, **change})

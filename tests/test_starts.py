@@ -182,3 +182,18 @@ def test_too_many_requests_are_refused() -> None:
     """Sets of requests are bits of one integer."""
     with pytest.raises(TooLargeError, match="at most 60 requests, got 61"):
         solve(Instance.from_rows(10, [(1, 2, 61)]), "starts")
+
+
+def test_numbers_and_nodes_are_limited() -> None:
+    """Cuts of cuts that double their digits, and splits of splits, would take all memory in a few kilobytes."""
+    n = LARGE.n
+    head = {"kind": "tree", "threshold": 1, "waits": 10**6}
+    first_rounds = [number for j in range(n) for number in (n * (n + 1) + j, 1)]
+    growing = [1, 1, n, *first_rounds]
+    for cut in range(10):
+        growing += [1, 1, 1, (n + 1) * (n + 2) + cut, 2**62]
+    with pytest.raises(Refusal, match="too large"):
+        check_certificate(Problem.of(LARGE), {**head, "codes": packed(growing)})
+    splits = [number for v in range(5_000) for number in (2, 0, 10**6 - 1 - v)]
+    with pytest.raises(Refusal, match="wait for their turn"):
+        check_certificate(Problem.of(LARGE), {**head, "codes": packed(splits)})

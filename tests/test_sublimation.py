@@ -181,3 +181,50 @@ def test_dp_uses_it() -> None:
     assert result.certificate is not None
     assert (result.certificate.kind, result.statistics["labels"]) == ("sublimation", 0)
     assert verify(result).verdict == "PROVED"
+
+
+@pytest.mark.parametrize("threshold", [1, 2**62])
+def test_a_few_numbers_cannot_ask_for_years(threshold: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profiles of many different requests, and paths below a high threshold, are found only as long as allowed."""
+    monkeypatch.setattr("kvopt.verify.MOST_STEPS", 1 << 20)
+    kinds = [(s, o, 1) for s in range(6) for o in range(5, 35, 3)]
+    certificate = {
+        "kind": "sublimation",
+        "threshold": threshold,
+        "denominator": 1,
+        "relaxation": {"class_of": list(range(60)), "multipliers": list(range(60))},
+        "stages": [],
+    }
+    with pytest.raises(Refusal, match="too much time or memory"):
+        check_certificate(Problem.of(Instance.from_rows(60, kinds)), certificate)
+
+
+def test_stages_are_no_way_around_the_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages that settle nothing repeat the work of one; many of them are refused, few are not."""
+    monkeypatch.setattr("kvopt.verify.MOST_STEPS", 1 << 20)
+    stage = {"multipliers": [0, 0, 0], "counted": -1}
+    relaxation = {"class_of": [0, 1, 2], "multipliers": [0, 0, 0]}
+    certificate = {"kind": "sublimation", "threshold": 200, "denominator": 1, "relaxation": relaxation}
+    assert proved(EXAMPLE, certificate | {"stages": [stage]}) is not None
+    assert proved(EXAMPLE, certificate | {"stages": [stage] * 10_000}) is None
+
+
+def test_claimed_costs_keep_within_their_fields() -> None:
+    """A cost of 2^63 and more would borrow from the next field and pass the test of sums as a small one."""
+    instance = Instance.from_rows(14, [(1, 5, 1), (2, 3, 1), (4, 6, 1)])
+    zero, low, huge = 2**61, 2**50, 2**63 + 2**55
+    first, others = [0, 0, 0, huge - zero], [0, 0, low - zero, low - huge]
+    rows = [
+        [row[0], row[1] - 2 * row[0], *(row[j] - 2 * row[j - 1] + row[j - 2] for j in (2, 3))]
+        for row in (first, others)
+    ]
+    data = b"".join(value.to_bytes(8, "little", signed=True) for row in (rows[0], *rows[1:] * 200) for value in row)
+    head = {"kind": "sublimation", "denominator": 1, "stages": []}
+
+    def claimed(threshold: int, data: bytes) -> int | None:
+        costs = base64.b64encode(zlib.compress(data)).decode()
+        relaxation = {"class_of": [0, 1, 2], "multipliers": [0, 0, 0], "costs": costs}
+        return proved(instance, {**head, "threshold": threshold, "relaxation": relaxation})
+
+    assert claimed(1_000, data) is None
+    assert claimed(1, bytes(len(data))) is not None

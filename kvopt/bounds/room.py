@@ -81,7 +81,9 @@ def improved(instance: Instance, prices: MemoryPrices, best: Bound, *, time_limi
     types = instance.types
     held = np.sort(instance.prompt + (instance.output + 1) // 2)
     levels = np.unique(held[[int(quantile * instance.n) for quantile in LEVEL_QUANTILES]])
-    if (len(types) + int(instance.output.max())) * (len(prices.numerators) + 1) * (1 + len(levels)) > MOST_ROOM_STEPS:
+    rounds, longest = len(prices.numerators), int(instance.output.max())
+    most = max((len(types) + longest) * (rounds + 1), len(types) * longest)
+    if most * (1 + len(levels)) > MOST_ROOM_STEPS:
         return best
     start = prices.numerators / prices.denominator
     for weights in ascend(types, instance.capacity, start, levels, time_limit_s):

@@ -20,7 +20,7 @@ from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solving import Answer
-from kvopt.verify import MOST_OUTPUT
+from kvopt.verify import MOST_ARCS, MOST_OUTPUT
 
 #: Width of the beam that the memory prices alone guide; with more types than `ALL_TYPES` this many moves of
 #: annealing for each request find better schedules in the same time, and so many times more before each later attempt.
@@ -137,7 +137,7 @@ def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Close
     monitor, instance = search.monitor, search.instance
     if not search.all_types_relaxed or instance.has_arrivals or monitor.stopped or monitor.gap_reached:
         return closed
-    found = climb(search, attempt.arcs)
+    found = climb(search, min(attempt.arcs, MOST_ARCS))
     return max((closed, found), key=lambda each: 0 if each is None else each.threshold)
 
 
