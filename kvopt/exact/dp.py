@@ -28,7 +28,7 @@ FIRST_BEAM, FIRST_MOVES, MORE_MOVES = 100, 5_000, 5
 
 #: With more types than this, and a first thorough attempt that did not get through half of the layers, a proof is
 #: hardly in reach, and a packing bound comes before the next: nominal seconds for it at most, part of the time left.
-HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 90.0, 0.75
+HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 200.0, 0.9
 
 
 @dataclass(frozen=True)
