@@ -55,6 +55,8 @@ class Attempt:
 
 #: With the prices of the fluid schedule, which cost nothing, and with all types apart.
 QUICK = (Attempt(TINY, 30, 20_000, 30_000), Attempt(LIGHT, 300, 50_000, 1_000_000))
+#: With one or two types a larger graph is still made faster than a search ends without it.
+QUICK_TWO = (QUICK[0], Attempt(MEDIUM, 300, 50_000, 1_000_000))
 #: With prices near the best, and with types in classes where they are too many to keep apart.
 THOROUGH = (
     Attempt(LIGHT, 300, 400_000, 3_000_000),
@@ -78,7 +80,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     price_bound = raise_bound(search)
     cheap: list[Bound] = []
     closed: Closed | None = None
-    for attempt in QUICK:
+    for attempt in QUICK_TWO if len(instance.types) <= 2 else QUICK:
         tighten(search, attempt.effort, all_types=True)
         if attempt is QUICK[0] or search.all_types_relaxed:
             closed = sublimated(search, attempt, closed)
