@@ -1267,7 +1267,7 @@ def refined(
     # For each old state, by the number of starts counted: number of the new state, least cost from the root.
     states: list[dict[int, list[int]]] = [{0: [0, 0]}]
     refinement, left_over = [], MOST_ARCS
-    for left, layer, ahead in zip(range(len(layers) - 1, -1, -1), layers, [*costs[1:]], strict=True):
+    for left, layer, ahead in zip(range(len(layers) - 1, -1, -1), layers, costs[1:], strict=True):
         finer, size = Layer(), 0
         following: list[dict[int, list[int]]] = [{} for _ in ahead]
         for old, rounds, k, to in layer.arcs():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
-
 import pytest
+from certificates import packed, proved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import instances
@@ -81,25 +79,6 @@ def test_no_schedule_waits() -> None:
     result = solve(Instance(100, [1, 2], [3, 4]), "starts")
     assert (result.lower_bound, result.status) == (7, Status.OPTIMAL)
     assert verify(result).verdict == PROVED
-
-
-def packed(numbers: list[int]) -> str:
-    """Codes in the form of a certificate."""
-    data = bytearray()
-    for number in numbers:
-        while number >= 128:
-            data.append(number & 127 | 128)
-            number >>= 7
-        data.append(number)
-    return base64.b64encode(zlib.compress(bytes(data))).decode()
-
-
-def proved(instance: Instance, certificate: dict) -> int | None:
-    """The bound that the checker accepts, or None for a refusal."""
-    try:
-        return check_certificate(Problem.of(instance), certificate)
-    except Refusal:
-        return None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from certificates import proved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import instances
@@ -40,14 +41,6 @@ def climbed(instance: Instance, *, all_types: bool = True, most_arcs: int = MANY
     search.relaxation = relax(instance, search.scale, guess, monitor.incumbent, HEAVY, monitor, all_types=all_types)
     assert search.relaxation is not None
     return search, climb(search, most_arcs)
-
-
-def proved(instance: Instance, certificate: dict) -> int | None:
-    """The bound that the checker accepts, or None for a refusal."""
-    try:
-        return check_certificate(Problem.of(instance), certificate)
-    except Refusal:
-        return None
 
 
 @settings(max_examples=60)

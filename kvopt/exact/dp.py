@@ -61,13 +61,13 @@ QUICK_TWO = (QUICK[0], Attempt(MEDIUM, 300, 50_000, 1_000_000))
 THOROUGH = (
     Attempt(LIGHT, 300, 400_000, 3_000_000),
     Attempt(MEDIUM, 1_000, 800_000, 10_000_000),
-    Attempt(HEAVY, 10_000, None, 30_000_000),
+    Attempt(HEAVY, 10_000, None, MOST_ARCS),
 )
 #: The same for few types, for which the graph of all of them may yet be affordable.
 THOROUGH_FEW = (
     *THOROUGH[:2],
-    Attempt(HEAVY, 1_000, 1_600_000, 30_000_000),
-    Attempt(HUGE, 10_000, None, 30_000_000),
+    Attempt(HEAVY, 1_000, 1_600_000, MOST_ARCS),
+    Attempt(HUGE, 10_000, None, MOST_ARCS),
 )
 
 
@@ -139,7 +139,7 @@ def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Close
     monitor, instance = search.monitor, search.instance
     if not search.all_types_relaxed or instance.has_arrivals or monitor.stopped or monitor.gap_reached:
         return closed
-    found = climb(search, min(attempt.arcs, MOST_ARCS))
+    found = climb(search, attempt.arcs)
     return max((closed, found), key=lambda each: 0 if each is None else each.threshold)
 
 

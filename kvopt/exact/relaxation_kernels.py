@@ -82,12 +82,7 @@ def closure(halt, prompt, output, capacity, max_arcs):
                         slot[h] = node
                         if 2 * nodes > size:
                             size *= 4
-                            slot = np.full(size, -1, dtype=np.int32)
-                            for c in range(nodes):
-                                g = hash_cells(profile, c) & np.uint64(size - 1)
-                                while slot[g] >= 0:
-                                    g = (g + np.uint64(1)) & np.uint64(size - 1)
-                                slot[g] = c
+                            slot = hash_table(profile, nodes, size)
                         break
                     same = True
                     for u in range(width):
@@ -110,6 +105,18 @@ def hash_cells(profile, c):
     for u in range(profile.shape[1]):
         h = (h ^ np.uint64(profile[c, u])) * np.uint64(1099511628211)
     return h ^ (h >> np.uint64(29))
+
+
+@njit(cache=True, nogil=True)
+def hash_table(profile, count, size):
+    """A table of `size` slots, a power of two, with the first `count` profiles, all different; -1 where none is."""
+    slot = np.full(size, -1, dtype=np.int32)
+    for c in range(count):
+        h = hash_cells(profile, c) & np.uint64(size - 1)
+        while slot[h] >= 0:
+            h = (h + np.uint64(1)) & np.uint64(size - 1)
+        slot[h] = c
+    return slot
 
 
 @njit(cache=True, nogil=True, inline="always")

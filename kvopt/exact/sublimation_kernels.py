@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from kvopt.exact.relaxation_kernels import hash_cells, room_for
+from kvopt.exact.relaxation_kernels import hash_cells, hash_table, room_for
 
 #: More than any cost.
 NEVER = np.int64(2**62)
@@ -138,12 +138,7 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
                         new_cost[reached], new_node[reached], new_behind[reached] = value, target[arc], ahead
                         if 2 * found > slots:
                             slots *= 4
-                            slot = np.full(slots, -1, dtype=np.int32)
-                            for c in range(found):
-                                h = hash_cells(new_profile, c) & np.uint64(slots - 1)
-                                while slot[h] >= 0:
-                                    h = (h + np.uint64(1)) & np.uint64(slots - 1)
-                                slot[h] = c
+                            slot = hash_table(new_profile, found, slots)
                     else:
                         reached = int(slot[h])
                         new_cost[reached] = min(new_cost[reached], value)
