@@ -596,7 +596,7 @@ def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
 
 #: A label: window of memory, remaining requests, round, latency so far, priced cost so far, deadline, mark;
 #: in the relaxation: node, rounds by which the label is later than the node, reward of the remaining requests.
-Label = tuple[int, tuple[int, ...], int, int, int, int, int, int, int, int]
+Label = tuple[int, tuple[int, ...], int, int, int, int, int, int, int, int, int, int]
 
 #: The deadline of a label that has none.
 NEVER = 1 << 62
@@ -615,6 +615,8 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     replay = Replay(problem, threshold, whole(certificate, "denominator", 1), whole_list(certificate, "prices", 0))
     if certificate.get("relaxation") is not None:
         replay.relax(certificate["relaxation"])
+    if certificate.get("packing") is not None:
+        replay.pack(problem, certificate["packing"])
     numbers = read_varints(certificate.get("codes"))
     n = len(problem.output)
     if layers > n:
@@ -695,10 +697,19 @@ class Replay:
         self.denominator, self.prices = denominator, prices
         self.priced = [0, *accumulate(prices)]
         self.offset = self.capacity * self.priced[-1]
-        self.limit = denominator * (threshold - 1) + self.offset
+        #: Above this a total latency is not below the threshold, and the same with the price of all memory.
+        self.most = denominator * (threshold - 1)
+        self.limit = self.most + self.offset
         self.cost, self.least = self.cost_tables()
         self.known: dict[tuple[tuple[int, ...], int], int] = {}
         self.relaxation: Relaxation | None = None
+        self.packing: Packing | None = None
+
+    def pack(self, problem: Problem, data: Any) -> None:
+        """Use a packing's gains beside the prices."""
+        if not isinstance(data, Mapping):
+            raise Refusal("packing must be an object")
+        self.packing = Packing(problem, data, self.denominator, followed=True)
 
     def relax(self, data: Any) -> Relaxation:
         """Use a relaxation's costs to go beside the prices."""
@@ -737,7 +748,8 @@ class Replay:
         gain = 0
         if self.relaxation is not None:
             gain = sum(count * reward for count, reward in zip(self.count, self.relaxation.reward, strict=True))
-        return 0, tuple(self.count), first, 0, base, NEVER, 0, 0, 0, gain
+        lost = 0 if self.packing is None else self.packing.idle(0, first, self.capacity)
+        return 0, tuple(self.count), first, 0, base, NEVER, 0, 0, 0, gain, 0, lost
 
     def future(self, remaining: tuple[int, ...], t: int) -> int:
         """Sum over the remaining requests of their least priced cost from round t on."""
@@ -759,6 +771,8 @@ class Replay:
             left = sum(label[1])
             relaxed = self.denominator * (label[3] + left * (label[2] - label[8]))
             best = max(best, relaxed + self.relaxation.cost(left, label[7]) + label[9] + self.offset)
+        if self.packing is not None:
+            best = max(best, self.packing.bound(label[10], label[11]) + self.offset)
         return -((self.offset - best) // self.denominator)
 
     def fits(self, window: int, k: int, x: int) -> bool:
@@ -778,8 +792,8 @@ class Replay:
 
     def children(self, label: Label, gap: tuple[int, int], left: int) -> Iterator[Label]:
         """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""
-        window, remaining, t, latency, cost, due, mark, node, lag, gain = label
-        bits, width, capacity, field = self.bits, self.width, self.capacity, self.field
+        window, remaining, t, latency, cost, due, mark, node, lag, gain, place, lost = label
+        packing, bits, width, capacity, field = self.packing, self.bits, self.width, self.capacity, self.field
         kinds = [k for k, count in enumerate(remaining) if count]
         before = (window >> (bits * (width - 1))) & field
         ahead = window >> (bits * width)
@@ -796,6 +810,10 @@ class Replay:
                     cost += self.prices[r - 1] * (capacity - before)
                 if cost + self.future(remaining, r) > self.limit:
                     return
+                if packing is not None:
+                    place, lost = packing.after(place, r - 1), lost + packing.idle(r - 1, r, capacity - before)
+                    if packing.bound(place, lost) > self.most:
+                        return
             for k in kinds:
                 if self.arrival[k] > r or (w == 0 and k < mark):
                     continue
@@ -816,7 +834,7 @@ class Replay:
                 child_cost = cost + (self.cost[k][r] if r < len(self.prices) else self.denominator * alone)
                 if left == 0:
                     if self.denominator * child_latency + self.offset <= self.limit:
-                        yield 0, (), r, child_latency, child_cost, child_due, 0, 0, 0, 0
+                        yield 0, (), r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
                     continue
                 relaxed = (0, r, 0)
                 if self.relaxation is not None:
@@ -825,12 +843,20 @@ class Replay:
                     bound = self.denominator * (child_latency + left * relaxed[1]) + relaxed[2] + self.offset
                     if bound + self.relaxation.cost(left, reached, self.limit - bound) > self.limit:
                         continue
+                packed = (0, 0)
+                if packing is not None:
+                    reached, gained = packing.start(place, r, k)
+                    packed = reached, lost - gained
+                    if packing.bound(*packed) > self.most:
+                        continue
                 rest = (*remaining[:k], remaining[k] - 1, *remaining[k + 1 :])
                 if child_cost + self.future(rest, r) > self.limit:
                     continue
                 cells = (window >> (bits * w)) + (self.demand[k] << (bits * width))
-                child = self.forward(cells, rest, r, child_latency, child_cost, child_due, k, relaxed)
-                if child is not None and child[4] + self.future(rest, child[2]) <= self.limit:
+                child = self.forward(cells, rest, r, child_latency, child_cost, child_due, k, relaxed, packed)
+                if child is None or child[4] + self.future(rest, child[2]) > self.limit:
+                    continue
+                if packing is None or packing.bound(child[10], child[11]) <= self.most:
                     yield child
 
     def forward(
@@ -843,11 +869,13 @@ class Replay:
         due: int,
         mark: int,
         relaxed: tuple[int, int, int],
+        packed: tuple[int, int],
     ) -> Label | None:
         """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
         kinds = [k for k, count in enumerate(remaining) if count]
         bits, room, guard, mask, arrival = self.bits, self.room, self.guard, self.mask, self.arrival
         move, now, ahead = 0, r, window >> (bits * self.width)
+        packing, (place, lost) = self.packing, packed
         while True:
             present = startable = False
             for k in kinds:
@@ -866,6 +894,8 @@ class Replay:
                 return None
             if now < len(self.prices):
                 cost += self.prices[now] * (self.capacity - used)
+            if packing is not None:
+                place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, self.capacity - used)
             for k in kinds:
                 x = move - self.output[k] + 1
                 if r + x >= arrival[k] and self.fits(window, k, x):
@@ -878,10 +908,15 @@ class Replay:
                 return None
             end = len(self.prices)
             cost += self.capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
+            if packing is not None:
+                lost += packing.idle(now, following, self.capacity)
+                for passed in sorted(t for t in packing.rounds if now <= t < following):
+                    place = packing.after(place, passed)
             move, now = following - r, following
         mark = mark if move == 0 else 0
         node, time, gain = relaxed
-        return window >> (self.bits * move), remaining, now, latency, cost, due, mark, node, now - time, gain
+        window >>= self.bits * move
+        return window, remaining, now, latency, cost, due, mark, node, now - time, gain, place, lost
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
@@ -1303,68 +1338,161 @@ def check_packing(problem: Problem, certificate: Mapping[str, Any]) -> int:
     """Bound by rewards: what all requests earn, less the price of all memory, less the largest gain of a packing.
 
     A start gains its type's reward, less its latency and its priced memory. Those runs of a schedule that gain
-    anything fit together: a packing. Labels, (memory of the rounds to come, gain), stand for all packings. A
-    candidate is a label with further starts in the round; the certificate names the label that stands for it in the
-    next round, which holds no more memory than any candidate that it stands for and has gained no less.
+    anything fit together: a packing.
     """
-    denominator, prices, _ = read_prices(certificate)
-    rewards = whole_list(certificate, "rewards", 0)
-    numbers = read_varints(certificate.get("codes"))
-    if len(rewards) != len(problem.types):
-        raise Refusal("there must be one reward for each type")
-    total = sum(count * reward for (*_, count), reward in zip(problem.types, rewards, strict=True))
-    total -= problem.capacity * prices.sums(0)[1]
-    bits = problem.capacity.bit_length() + 1
-    cells = sum(1 << bits * j for j in range(max(problem.output)))
-    # The highest bit of each cell is free: there a subtraction leaves whether the cell was large enough.
-    guard = cells << bits - 1
-    full = guard + problem.capacity * cells
-    labels, now = [(0, 0)], 0
-    allowance = Allowance(bits * max(problem.output))
-    # Candidates of a round are held up to four times: as tried, as fitting, as all, and as labels.
-    fitting = min(MOST_CANDIDATES, MOST_BYTES // 4 // allowance.profile)
-    try:
-        for t, starts in sorted(profitable_starts(problem, denominator, prices, rewards, bits).items()):
-            candidates = [(profile >> bits * (t - now), gain) for profile, gain in labels]
-            for more, count, run in starts:
-                newest = candidates
-                for _ in range(count):
-                    allowance.take(len(newest))
-                    runs = [(profile + run, gain + more) for profile, gain in newest]
-                    newest = [candidate for candidate in runs if (full - candidate[0]) & guard == guard]
-                    if not newest:
-                        break
-                    candidates = candidates + newest
-                    if len(candidates) > fitting:
-                        raise Refusal(f"a round has more than {fitting} candidates")
-            labels = []
-            allowance.take(len(candidates))
-            for profile, gain in candidates:
-                profile, code = profile >> bits, next(numbers)
-                if code == 0:
-                    labels.append((profile, gain))
-                elif code > len(labels):
-                    raise Refusal("a candidate has no label")
-                else:
-                    least, most = labels[-code]
-                    labels[-code] = cellwise_least(profile, least, guard, bits), max(gain, most)
-            now = t + 1
-    except StopIteration:
-        raise Refusal("the codes end too early") from None
-    if next(numbers, None) is not None:
-        raise Refusal("there are more codes than candidates")
-    return -((max(gain for _, gain in labels) - total) // denominator)
+    packing = Packing(problem, certificate)
+    return -((packing.most - packing.total) // packing.unit)
+
+
+class Packing:
+    """All packings of the starts that gain something, in labels: memory of the rounds to come, and gain.
+
+    A candidate is a label with further starts in the round; the certificate names the label that stands for it in the
+    next round, which holds no more memory than any candidate that it stands for and has gained no less.
+
+    Parameters
+    ----------
+    problem : Problem
+    certificate : mapping
+    unit : int, optional
+        All values are given in units of ``1 / unit`` rounds; by default the certificate's denominator.
+    followed : bool
+        Whether partial schedules will be followed along the candidates (`start`, `after`, `to_come`).
+    """
+
+    def __init__(
+        self, problem: Problem, certificate: Mapping[str, Any], unit: int | None = None, *, followed: bool = False
+    ) -> None:
+        denominator, self.prices, _ = read_prices(certificate)
+        self.unit = denominator if unit is None else unit
+        if self.unit % denominator:
+            raise Refusal("the denominator of a packing must divide that of the search")
+        self.scale, self.capacity = self.unit // denominator, problem.capacity
+        rewards = whole_list(certificate, "rewards", 0)
+        if len(rewards) != len(problem.types):
+            raise Refusal("there must be one reward for each type")
+        total = sum(count * reward for (*_, count), reward in zip(problem.types, rewards, strict=True))
+        self.total = self.scale * (total - problem.capacity * self.prices.sums(0)[1])
+        self.types, self.rewards = problem.types, rewards
+        self.gains: dict[tuple[int, int], int] = {}
+        #: By candidate and type: the candidate with one more start. By candidate: what becomes of it in the next round
+        #: that has any, and the most that further starts gain; the last of them is the end.
+        self.child: dict[int, int] = {}
+        self.next_place, self.to_come = array("q"), [0]
+        #: The rounds that have candidates.
+        self.rounds: set[int] = set()
+        parents = self.swept(problem, denominator, read_varints(certificate.get("codes")), followed)
+        if followed:
+            self.look_back(parents)
+
+    def swept(
+        self, problem: Problem, denominator: int, numbers: Iterator[int], followed: bool
+    ) -> list[tuple[int, int]]:
+        """Follow all labels; for each candidate, if asked for, the one before its last start, and that start's gain."""
+        bits = problem.capacity.bit_length() + 1
+        cells = sum(1 << bits * j for j in range(max(problem.output)))
+        # The highest bit of each cell is free: there a subtraction leaves whether the cell was large enough.
+        guard = cells << bits - 1
+        full = guard + problem.capacity * cells
+        labels, now, kinds = [(0, 0)], 0, len(problem.types)
+        allowance = Allowance(bits * max(problem.output))
+        # Candidates of a round are held up to four times: as tried, as fitting, as all, and as labels.
+        fitting = min(MOST_CANDIDATES, MOST_BYTES // 4 // allowance.profile)
+        parents: list[tuple[int, int]] = []
+        first = 0
+        try:
+            for t, starts in sorted(profitable_starts(problem, denominator, self.prices, self.rewards, bits).items()):
+                candidates = [(profile >> bits * (t - now), gain) for profile, gain in labels]
+                if followed:
+                    parents += [(-1, 0)] * len(candidates)
+                    self.rounds.add(t)
+                for k, more, count, run in starts:
+                    begin, end = 0, len(candidates)
+                    for _ in range(count):
+                        allowance.take(end - begin)
+                        runs = [(profile + run, gain + more) for profile, gain in candidates[begin:end]]
+                        places = [x for x, (profile, _) in enumerate(runs) if (full - profile) & guard == guard]
+                        if not places:
+                            break
+                        if followed:
+                            allowance.take(len(places), 300 * len(places))
+                            for new, x in enumerate(places, first + len(candidates)):
+                                self.child[(first + begin + x) * kinds + k] = new
+                                parents.append((first + begin + x, self.scale * more))
+                        candidates += [runs[x] for x in places]
+                        begin, end = end, len(candidates)
+                        if end > fitting:
+                            raise Refusal(f"a round has more than {fitting} candidates")
+                labels = []
+                first += len(candidates)
+                allowance.take(len(candidates))
+                for profile, gain in candidates:
+                    profile, code = profile >> bits, next(numbers)
+                    if code == 0:
+                        labels.append((profile, gain))
+                    elif code > len(labels):
+                        raise Refusal("a candidate has no label")
+                    else:
+                        least, most = labels[-code]
+                        labels[-code] = cellwise_least(profile, least, guard, bits), max(gain, most)
+                    if followed:
+                        # Labels come first among the candidates of a round.
+                        self.next_place.append(first + (len(labels) - 1 if code == 0 else len(labels) - code))
+                now = t + 1
+        except StopIteration:
+            raise Refusal("the codes end too early") from None
+        if next(numbers, None) is not None:
+            raise Refusal("there are more codes than candidates")
+        self.most = self.scale * max(gain for _, gain in labels)
+        return parents
+
+    def look_back(self, parents: list[tuple[int, int]]) -> None:
+        """Find `to_come`: later candidates are settled before those from which they come."""
+        end = len(parents)
+        self.to_come = [0] * (end + 1)
+        for x in range(end - 1, -1, -1):
+            self.next_place[x] = following = min(self.next_place[x], end)
+            best = max(self.to_come[x], self.to_come[following])
+            self.to_come[x] = best
+            parent, more = parents[x]
+            if parent >= 0 and best + more > self.to_come[parent]:
+                self.to_come[parent] = best + more
+        self.next_place.append(end)
+
+    def idle(self, first: int, end: int, tokens: int) -> int:
+        """Price of so many tokens in rounds `first` to `end` - 1."""
+        return self.scale * tokens * (self.prices.sums(first)[1] - self.prices.sums(end)[1])
+
+    def bound(self, place: int, lost: int) -> int:
+        """Least total latency of what a partial schedule at that candidate may become, which lost so much so far."""
+        return self.total + lost - self.to_come[place]
+
+    def after(self, place: int, r: int) -> int:
+        """The candidate that a partial schedule is at once round r has passed."""
+        return self.next_place[place] if r in self.rounds else place
+
+    def start(self, place: int, r: int, k: int) -> tuple[int, int]:
+        """The candidate after a start of type k in round r, and what that gains, or loses.
+
+        A start that does not gain has no candidate: what it holds is left out.
+        """
+        gain = self.gains.get((r, k))
+        if gain is None:
+            s, o, a, _ = self.types[k]
+            gain = self.unit * (a - r - o) + self.scale * (self.rewards[k] - self.prices.memory(s, o, r))
+            self.gains[r, k] = gain
+        return self.child.get(place * len(self.types) + k, place) if r in self.rounds else place, gain
 
 
 def profitable_starts(
     problem: Problem, denominator: int, prices: Prices, rewards: list[int], bits: int
-) -> dict[int, list[tuple[int, int, int]]]:
-    """For each round the types that gain by a start: gain, number of requests, memory profile of a run."""
+) -> dict[int, list[tuple[int, int, int, int]]]:
+    """For each round the types that gain by a start: type, gain, number of requests, memory profile of a run."""
     if max(problem.output) > MOST_OUTPUT:
         raise Refusal(f"outputs may have {MOST_OUTPUT} tokens at most")
-    found: dict[int, list[tuple[int, int, int]]] = {}
+    found: dict[int, list[tuple[int, int, int, int]]] = {}
     left = MOST_PRICED_STARTS
-    for (s, o, a, count), reward in zip(problem.types, rewards, strict=True):
+    for k, ((s, o, a, count), reward) in enumerate(zip(problem.types, rewards, strict=True)):
         run = sum((s + j + 1) << bits * j for j in range(o))
         # From `end` on the latency alone is no less than the reward.
         end = a + max(0, -(-reward // denominator) - o)
@@ -1374,7 +1502,7 @@ def profitable_starts(
         for p in range(a, end):
             gain = reward - (p + o - a) * denominator - prices.memory(s, o, p)
             if gain > 0:
-                found.setdefault(p, []).append((gain, count, run))
+                found.setdefault(p, []).append((k, gain, count, run))
     return found
 
 

@@ -76,11 +76,14 @@ class Rewards:
         last = int((self.reward // DENOMINATOR - instance.types.output + instance.types.arrival).max())
         return np.maximum(start_gains(instance.types, self.reward, self.price, DENOMINATOR, max(last + 1, 0)), 0)
 
+    def total(self, instance: Instance) -> int:
+        """What all requests earn, less the price of all memory."""
+        earned = sum(r * c for r, c in zip(self.reward.tolist(), instance.types.count.tolist(), strict=True))
+        return earned - instance.capacity * sum(self.price.tolist())
+
     def value(self, instance: Instance, swept: Swept) -> int:
         """The bound that a sweep of the gains proves, rounded up to an integer; exact."""
-        total = sum(r * c for r, c in zip(self.reward.tolist(), instance.types.count.tolist(), strict=True))
-        total -= instance.capacity * sum(self.price.tolist()) + int(swept.best)
-        return -(-total // DENOMINATOR)
+        return -((swept.best - self.total(instance)) // DENOMINATOR)
 
 
 Values = TypeVar("Values", IntArray, FloatArray)
@@ -188,22 +191,25 @@ def first_schedule(instance: Instance) -> IntArray:
     return min(schedules, key=lambda starts: int(starts.sum()))
 
 
-def improved(
+def improved(instance: Instance, below: Bound, *, time_limit_s: float = 10.0) -> Bound:
+    """A packing bound above a given one, if `search` finds one from a simple schedule."""
+    found = search(instance, time_limit_s=time_limit_s)
+    return below if found is None or found.value <= below.value else found.bound
+
+
+def search(
     instance: Instance,
-    below: Bound,
     starts: IntArray | None = None,
     *,
     time_limit_s: float = 10.0,
     workers: int = 1,
     stopped: Callable[[], bool] = lambda: False,
-) -> Bound:
-    """A packing bound above a given one, if one is found.
+) -> Found | None:
+    """A packing bound; None where packings are too many.
 
     Parameters
     ----------
     instance : Instance
-    below : Bound
-        Returned if nothing better is found.
     starts : int64 array of shape (n,), optional
         A schedule, from which the ascent begins; by default `first_schedule`.
     time_limit_s : float
@@ -215,12 +221,11 @@ def improved(
     """
     small = int(instance.output.max()) <= MAX_OUTPUT and instance.capacity <= MAX_CAPACITY
     if not small or instance.n > MAX_REQUESTS:
-        return below
+        return None
     starts = first_schedule(instance) if starts is None else starts
     if int((starts + instance.output).max()) > MAX_ROUNDS:
-        return below
-    found = Ascent(instance, workers, 1e9 * time_limit_s, stopped).run(starts)
-    return below if found is None or found.value <= below.value else Bound(found.value, certificate(*found[1:]))
+        return None
+    return Ascent(instance, workers, 1e9 * time_limit_s, stopped).run(starts)
 
 
 class Found(NamedTuple):
@@ -229,6 +234,11 @@ class Found(NamedTuple):
     value: int
     rewards: Rewards
     swept: Swept
+
+    @property
+    def bound(self) -> Bound:
+        """With its certificate."""
+        return Bound(self.value, certificate(self.rewards, self.swept))
 
 
 def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf, most: int = MOST_CANDIDATES) -> Found | None:

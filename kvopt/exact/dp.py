@@ -23,12 +23,14 @@ from kvopt.solving import Answer
 from kvopt.verify import MOST_ARCS, MOST_OUTPUT
 
 #: Width of the beam that the memory prices alone guide; with more types than `ALL_TYPES` this many moves of
-#: annealing for each request find better schedules in the same time, and so many times more before each later attempt.
-FIRST_BEAM, FIRST_MOVES, MORE_MOVES = 100, 5_000, 5
+#: annealing for each request find better schedules in the same time, so many times more before two later attempts each.
+FIRST_BEAM, FIRST_MOVES, MORE_MOVES, MOST_TIMES_MORE = 100, 5_000, 5, 2
 
 #: With more types than this, and a first thorough attempt that did not get through half of the layers, a proof is
-#: hardly in reach, and a packing bound comes before the next: nominal seconds for it at most, part of the time left.
-HOPELESS_TYPES, PACKING_LIMIT_S, PACKING_SHARE = 24, 200.0, 0.9
+#: hardly in reach, and all time goes to a packing bound: nominal seconds for it at most.
+HOPELESS_TYPES, PACKING_LIMIT_S = 24, 200.0
+#: Parts of the time left that a packing may take, before more attempts and without hope in them.
+PACKING_SHARE, HOPELESS_SHARE = 0.4, 0.9
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,29 @@ class Attempt:
         Children after which the proof is given up; None for the last attempt.
     arcs : int
         Arcs after which sublimation is given up.
+    packing_s : float
+        Nominal seconds for a packing bound before it, 0 for none.
     """
 
     effort: Effort
     beam: int
     budget: int | None
     arcs: int
+    packing_s: float = 0.0
 
 
 #: With the prices of the fluid schedule, which cost nothing, and with all types apart.
 QUICK = (Attempt(TINY, 30, 20_000, 30_000), Attempt(LIGHT, 300, 50_000, 1_000_000))
 #: With one or two types a larger graph is still made faster than a search ends without it.
 QUICK_TWO = (QUICK[0], Attempt(MEDIUM, 300, 50_000, 1_000_000))
-#: With prices near the best, and with types in classes where they are too many to keep apart.
+#: With prices near the best, and with types in classes where they are too many to keep apart. A packing takes about as
+#: long as the attempt before it.
 THOROUGH = (
     Attempt(LIGHT, 300, 400_000, 3_000_000),
     Attempt(MEDIUM, 1_000, 800_000, 10_000_000),
-    Attempt(HEAVY, 10_000, None, MOST_ARCS),
+    Attempt(HEAVY, 10_000, 4_000_000, MOST_ARCS, packing_s=6),
+    Attempt(HEAVY, 10_000, 20_000_000, MOST_ARCS, packing_s=25),
+    Attempt(HEAVY, 10_000, None, MOST_ARCS, packing_s=150),
 )
 #: The same for few types, for which the graph of all of them may yet be affordable.
 THOROUGH_FEW = (
@@ -78,7 +86,6 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         policy(instance, monitor)
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
-    cheap: list[Bound] = []
     closed: Closed | None = None
     for attempt in QUICK_TWO if len(instance.types) <= 2 else QUICK:
         tighten(search, attempt.effort, all_types=True)
@@ -91,13 +98,19 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         few = len(instance.types) <= ALL_TYPES
         search = sharpened(search)
         price_bound = search.ceiling(search.root_bound)
-        for number, attempt in enumerate(THOROUGH_FEW if few else THOROUGH):
+        attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
+        for number, attempt in enumerate(attempts):
             improve(search, number)
+            wanted_s, share = attempt.packing_s, PACKING_SHARE
             if number == 1 and hopeless(instance, proof):
-                cheap.append(packed(search, volume.bound(instance)))
-                if monitor.gap_reached:
-                    break
-            tighten(search, attempt.effort)
+                wanted_s, share = PACKING_LIMIT_S, HOPELESS_SHARE
+            if wanted_s > packed_s:
+                packed_s = wanted_s
+                pack(search, wanted_s, share)
+            if monitor.gap_reached:
+                break
+            if number == 0 or attempt.effort is not attempts[number - 1].effort:
+                tighten(search, attempt.effort)
             closed = sublimated(search, attempt, closed)
             threshold, proof = attempted(search, attempt, closed)
             if proof.complete or monitor.stopped:
@@ -121,11 +134,13 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     if closed is not None and closed.threshold >= max(proof.bound, incumbent(monitor)):
         return Answer(closed.threshold, sublimation_certificate(closed), statistics)
     if not proof.complete:
-        cheap += [volume.bound(instance), growth.improved(instance, search.prices)]
+        cheap = [volume.bound(instance), growth.improved(instance, search.prices)]
         if closed is not None:
             cheap.append(Bound(closed.threshold, sublimation_certificate(closed)))
+        if search.packing is not None:
+            cheap.append(search.packing.bound)
         best = max(cheap, key=lambda bound: bound.value)
-        if best.value > proof.bound:
+        if best.value > proof.bound or (proof.layers == 0 and best.value == proof.bound):
             monitor.raise_bound(best.value)
             return Answer(best.value, best.certificate, statistics)
     monitor.raise_bound(proof.bound)
@@ -170,22 +185,24 @@ def hopeless(instance: Instance, proof: Pass) -> bool:
     return len(instance.types) > HOPELESS_TYPES and 2 * proof.layers < instance.n
 
 
-def packed(search: Search, below: Bound) -> Bound:
-    """The packing bound around the best schedule, or the given one where that is better."""
-    instance, monitor = search.instance, search.monitor
-    budget_s = min(PACKING_LIMIT_S, PACKING_SHARE * monitor.remaining_s)
-    if monitor.stopped or monitor.gap_reached:
-        return below
-    bound = packing.improved(
-        instance,
-        below,
+def pack(search: Search, nominal_s: float, share: float) -> None:
+    """Give the search a packing around the best schedule, where that is better than the one it has.
+
+    It takes so many nominal seconds at most, and about that part of the time left.
+    """
+    monitor = search.monitor
+    if monitor.stopped or search.scale % packing.DENOMINATOR != 0:
+        return
+    found = packing.search(
+        search.instance,
         monitor.best_starts,
-        time_limit_s=budget_s,
+        time_limit_s=min(nominal_s, share * monitor.remaining_s),
         workers=monitor.workers,
         stopped=lambda: monitor.stopped,
     )
-    monitor.raise_bound(bound.value)
-    return bound
+    if found is not None and (search.packing is None or found.value > search.packing.value):
+        search.packing = found
+        raise_bound(search)
 
 
 def improve(search: Search, number: int) -> None:
@@ -195,7 +212,7 @@ def improve(search: Search, number: int) -> None:
         return
     if len(instance.types) > ALL_TYPES:
         assert monitor.best_starts is not None
-        moves = float(FIRST_MOVES * MORE_MOVES**number * instance.n)
+        moves = float(FIRST_MOVES * MORE_MOVES ** min(number, MOST_TIMES_MORE) * instance.n)
         Annealer(instance, search.prices, monitor).run(monitor.best_starts, moves, monitor.seed + number)
     elif number == 0:
         search.run(incumbent(monitor), FIRST_BEAM)

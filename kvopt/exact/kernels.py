@@ -63,6 +63,40 @@ class Relaxed(NamedTuple):
     move: np.ndarray
 
 
+class Packed(NamedTuple):
+    """A sweep of the packing bound (`kvopt.bounds.packing`): labels follow its C candidates. Scaled like `Priced`.
+
+    Attributes
+    ----------
+    total : int
+        Rewards of all requests, less the price of all memory; far below every limit where there is no sweep.
+    price : int64 array of shape (T,)
+        Memory prices; none from round T on.
+    reward : int64 array of shape (K,)
+    gain : int64 array of shape (T, K)
+        Reward less latency and priced memory of a start.
+    gaining : bool array of shape (T,)
+        Rounds that have candidates.
+    child_from, child, child_kind : int32, int32 and int16 arrays
+        Of candidate x, ``child[child_from[x]:child_from[x + 1]]`` have one more start, of these types.
+    following : int32 array of shape (C + 1,)
+        What becomes of a candidate in the next round that has any: its label, before anything starts. C is the end.
+    to_come : int64 array of shape (C + 1,)
+        Most that further starts can gain.
+    """
+
+    total: int
+    price: np.ndarray
+    reward: np.ndarray
+    gain: np.ndarray
+    gaining: np.ndarray
+    child_from: np.ndarray
+    child: np.ndarray
+    child_kind: np.ndarray
+    following: np.ndarray
+    to_come: np.ndarray
+
+
 class Rules(NamedTuple):
     """Rules of docs/dynamic_programme.md that a search uses: all of them, but for ablations.
 
@@ -90,6 +124,8 @@ class Labels(NamedTuple):
     node: np.ndarray
     lag: np.ndarray
     gain: np.ndarray
+    spot: np.ndarray
+    banked: np.ndarray
 
 
 class Children(NamedTuple):
@@ -110,6 +146,8 @@ class Children(NamedTuple):
     node: np.ndarray
     lag: np.ndarray
     gain: np.ndarray
+    spot: np.ndarray
+    banked: np.ndarray
 
 
 class Trace(NamedTuple):
@@ -162,6 +200,36 @@ def price_tables(scale, price, prompt, output, arrival):
                 least = min(least, cost[t, k])
             least_cost[t, k] = least
     return Priced(scale, price, price_sum, cost, least_cost)
+
+
+@njit(cache=True, nogil=True)
+def packed_tables(parent, kind, group, first, round_of, gain):
+    """The columns of `Packed` from `child_from` on, of a sweep (`kvopt.bounds.packing_sweep.Swept`)."""
+    size, rounds = len(parent), len(round_of)
+    following, to_come = np.empty(size + 1, dtype=np.int32), np.zeros(size + 1, dtype=np.int64)
+    child_from = np.zeros(size + 2, dtype=np.int32)
+    following[size] = size
+    for r in range(rounds - 1, -1, -1):
+        base, after = first[r], first[r + 1]
+        for x in range(after - 1, base - 1, -1):
+            following[x] = size if r + 1 == rounds else after + group[x]
+            # Children come after their parents, so theirs is settled.
+            to_come[x] = max(to_come[x], to_come[following[x]])
+            if kind[x] >= 0:
+                above = base + parent[x]
+                to_come[above] = max(to_come[above], gain[round_of[r], kind[x]] + to_come[x])
+                child_from[above + 2] += 1
+    for x in range(size):
+        child_from[x + 2] += child_from[x + 1]
+    child = np.empty(child_from[size + 1], dtype=np.int32)
+    child_kind = np.empty(child_from[size + 1], dtype=np.int16)
+    for r in range(rounds):
+        for x in range(first[r], first[r + 1]):
+            if kind[x] >= 0:
+                above = first[r] + parent[x]
+                child[child_from[above + 1]], child_kind[child_from[above + 1]] = x, kind[x]
+                child_from[above + 1] += 1
+    return child_from, child, child_kind, following, to_come
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -242,13 +310,14 @@ def last_wait(cells, chosen, row, size, t, width, room, output, arrival):
 
 
 @njit(cache=True, nogil=True)
-def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, out, gap_kind, gap_start):
+def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, packed, rules, limit, out, gap_kind, gap_start):
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
     A child is a next start (type, round); rounds ascend, then types. Children that break the order among equal
     shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests that the
     children leave to start. With a relaxation each label carries the node of its relaxed profile, by how many
-    rounds the label is later than it, and the summed reward of its remaining requests. `gap_kind` and `gap_start`
+    rounds the label is later than it, and the summed reward of its remaining requests. With a packing, its candidate
+    (in the next round that has any) and what its starts lost so far, idle memory included. `gap_kind` and `gap_start`
     get the run behind the gap rule of each label.
 
     Returns
@@ -272,6 +341,9 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
     if relaxed.present:
         classes = relaxed.class_of.max() + 1
     offset = price_sum[horizon] * capacity
+    packed_total, packed_price, reward, start_gain = packed.total + offset, packed.price, packed.reward, packed.gain
+    gaining, child_from, child_at, child_kind = packed.gaining, packed.child_from, packed.child, packed.child_kind
+    next_spot, to_come, packed_end = packed.following, packed.to_come, packed.price.shape[0]
     present = np.empty(kinds, dtype=np.int64)
     # Easiest types after a start of each type, found when first needed (size -1 until then); in the last row, before.
     chosen = np.empty((kinds + 1, kinds), dtype=np.int64)
@@ -297,6 +369,7 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
             longest, gap_kind[i], gap_start[i] = last_wait(cells, chosen, kinds, size, t, width, room, output, arrival)
         due = labels.deadline[i]
         idle = labels.base[i]
+        spot, banked = labels.spot[i], labels.banked[i]
         for w in range(longest + 1):
             r = t + w
             if w > 0:
@@ -308,6 +381,12 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                     break
                 if r - 1 < horizon:
                     idle += price[r - 1] * (capacity - np.int64(used))
+                if r - 1 < packed_end:
+                    banked += packed_price[r - 1] * (capacity - np.int64(used))
+                    if gaining[r - 1]:
+                        spot = next_spot[spot]
+                    if packed_total + banked - to_come[spot] > limit:
+                        break
             ahead[w] = all_ahead(rem, i, present, there, r, horizon, scale, least_cost, free, arrival)
             if idle + ahead[w] > limit:
                 break
@@ -355,6 +434,8 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                     out.node[made] = 0
                     out.lag[made] = 0
                     out.gain[made] = 0
+                    out.spot[made] = 0
+                    out.banked[made] = 0
                     made += 1
                     continue
                 child_node = np.int32(0)
@@ -372,6 +453,19 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                     relaxed_bound += child_gain + offset
                     if relaxed_bound > limit:
                         continue
+                child_spot = spot
+                if r < packed_end:
+                    child_banked = banked - start_gain[r, k]
+                    if gaining[r]:
+                        # A start that does not gain has no candidate: what it holds is left out.
+                        for x in range(child_from[spot], child_from[spot + 1]):
+                            if child_kind[x] == k:
+                                child_spot = child_at[x]
+                                break
+                else:
+                    child_banked = banked - reward[k] + scale * (r + free[k])
+                if packed_total + child_banked - to_come[child_spot] > limit:
+                    continue
                 own = least_start(k, r, horizon, scale, least_cost, free, arrival)
                 if child_base + ahead[w] - own > limit:
                     continue
@@ -415,6 +509,10 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                         break
                     if now < horizon:
                         child_base += price[now] * (capacity - np.int64(used))
+                    if now < packed_end:
+                        child_banked += packed_price[now] * (capacity - np.int64(used))
+                        if gaining[now]:
+                            child_spot = next_spot[child_spot]
                     # Gap rule for runs that end in the round just passed.
                     for j in range(size_after[k] if rules.gap else 0):
                         x = move - output[chosen[k, j]] + 1
@@ -436,6 +534,10 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                         if child_due < following:
                             continue
                         child_base += capacity * (price_sum[min(following, horizon)] - price_sum[min(now, horizon)])
+                        for passed in range(now, min(following, packed_end)):
+                            child_banked += packed_price[passed] * capacity
+                            if gaining[passed]:
+                                child_spot = next_spot[child_spot]
                         now = following
                     for u in range(width):
                         out.profile[made, u] = 0
@@ -452,7 +554,10 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                 bound += child_base - least_start(k, now, horizon, scale, least_cost, free, arrival)
                 if bound > limit:
                     continue
-                bound = max(bound, relaxed_bound)
+                packed_bound = packed_total + child_banked - to_come[child_spot]
+                if packed_bound > limit:
+                    continue
+                bound = max(bound, relaxed_bound, packed_bound)
                 out.key[made] = key[i] - multiplier[k]
                 out.time[made] = now
                 out.value[made] = child_latency + left * now
@@ -467,6 +572,8 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, rules, limit, ou
                 out.node[made] = child_node
                 out.lag[made] = now - relaxed_time
                 out.gain[made] = child_gain
+                out.spot[made] = child_spot
+                out.banked[made] = child_banked
                 made += 1
     return hi, made
 
@@ -800,6 +907,8 @@ def next_labels(labels, children, kept, shapes):
         children.node[kept],
         children.lag[kept],
         children.gain[kept],
+        children.spot[kept],
+        children.banked[kept],
     )
 
 
@@ -816,7 +925,7 @@ def appended(column, filled, new):
 
 
 @njit(cache=True, nogil=True)
-def advance(halt, labels, shapes, priced, relaxed, rules, limit, beam, record, most, most_labels, share, out):
+def advance(halt, labels, shapes, priced, relaxed, packed, rules, limit, beam, record, most, most_labels, share, out):
     """Layer after layer without a return to the interpreter, as long as layers are small.
 
     Ends before a layer of more than `most_labels` labels, or whose children do not fit into `out` (LARGE), before
@@ -848,7 +957,7 @@ def advance(halt, labels, shapes, priced, relaxed, rules, limit, beam, record, m
             break
         layer_kind, layer_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         to, made = expand(
-            halt, 0, size, labels, left - 1, shapes, priced, relaxed, rules, limit, out, layer_kind, layer_start
+            halt, 0, size, labels, left - 1, shapes, priced, relaxed, packed, rules, limit, out, layer_kind, layer_start
         )
         if to < size:
             state = LARGE

@@ -27,7 +27,7 @@ LEVEL = 4
 
 def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
     """Certificate of a recorded pass without a cut, for the bound ``done.bound``."""
-    prices, relaxation, n = search.prices, search.relaxation, search.instance.n
+    prices, relaxation, packing, n = search.prices, search.relaxation, search.packing, search.instance.n
     depth, parts = 0, []
     for trace in done.traces:
         # Complete schedules are compared by value: the last layer needs no codes for its children.
@@ -40,6 +40,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "denominator": prices.denominator,
             "prices": prices.numerators.tolist(),
             "relaxation": None if relaxation is None else relaxation_data(relaxation),
+            "packing": None if packing is None else packing.bound.certificate.data,
             "layers": done.layers,
             "codes": base64.b64encode(compressed(b"".join(part.tobytes() for part in parts))).decode(),
         },

@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from kvopt.bounds.packing import DENOMINATOR, Found, start_gains
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
-from kvopt.exact.kernels import Children, Labels, Priced, Relaxed, Rules, Shapes, Trace
+from kvopt.exact.kernels import Children, Labels, Packed, Priced, Relaxed, Rules, Shapes, Trace
 from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray, exact_sum
@@ -43,7 +44,7 @@ CELLS = tuple((cell, np.dtype(cell).itemsize, int(np.iinfo(cell).max)) for cell 
 MOST_REQUESTS = int(np.iinfo(np.uint16).max)
 #: Types of the columns of `Children` besides the profile, in their order.
 CHILD_COLUMNS = tuple(
-    np.int32 if name in ("mark", "parent", "kind", "node") else np.int64 for name in Children._fields[1:]
+    np.int32 if name in ("mark", "parent", "kind", "node", "spot") else np.int64 for name in Children._fields[1:]
 )
 
 
@@ -126,6 +127,7 @@ class Search:
             prices = MemoryPrices(prices.numerators[:0], prices.denominator)
         self.prices = within_int64(instance, prices)
         self.relaxation: Relaxation | None = None
+        self.packing: Found | None = None
         self.watch = Watch(monitor)
         types = instance.types
         self.width, self.cell, self.rows_per_call = profile_sizes(instance)
@@ -192,17 +194,22 @@ class Search:
             node=one(0, np.int32),
             lag=one(0),
             gain=one(0 if self.relaxation is None else int(types.count @ self.relaxation.reward)),
+            spot=one(0, np.int32),
+            banked=one(0 if self.packing is None else self._before_arrivals(self.packing)),
         )
 
     @property
     def root_bound(self) -> int:
-        """Kernel bound of the root (see `ceiling`): the better of memory prices and relaxation."""
-        relaxation = self.relaxation
-        if relaxation is None:
-            return self.price_bound
-        relaxed = self.scale * self.instance.n * self.first + int(relaxation.cost[-1, 0])
-        relaxed += int(self.instance.types.count @ relaxation.reward)
-        return max(self.price_bound, relaxed + self.offset)
+        """Kernel bound of the root (see `ceiling`): the best of memory prices, relaxation and packing."""
+        relaxation, packing, best = self.relaxation, self.packing, self.price_bound
+        if relaxation is not None:
+            relaxed = self.scale * self.instance.n * self.first + int(relaxation.cost[-1, 0])
+            relaxed += int(self.instance.types.count @ relaxation.reward)
+            best = max(best, relaxed + self.offset)
+        if packing is not None:
+            gained = packing.rewards.total(self.instance) - packing.swept.best
+            best = max(best, self.scale // DENOMINATOR * gained + self.offset)
+        return best
 
     @property
     def all_types_relaxed(self) -> bool:
@@ -233,11 +240,13 @@ class Search:
         limit = self.scale * (threshold - 1) + self.offset
         labels, n = self.root(), self.instance.n
         done = Pass(complete=False, bound=threshold)
-        relaxed = self._relaxed()
+        relaxed, packed = self._relaxed(), self._packed()
         while done.layers < n and len(labels.key) > 0:
             for step in (self._small_layers, self._large_layer):
                 most = UNLIMITED if budget is None else budget - done.generated
-                state, labels, cut, trace = step(labels, relaxed, limit, -1 if beam is None else beam, record, most)
+                state, labels, cut, trace = step(
+                    labels, relaxed, packed, limit, -1 if beam is None else beam, record, most
+                )
                 done.add(trace)
                 done.cut |= cut
                 if state != kernels.LARGE:
@@ -254,19 +263,23 @@ class Search:
             self.monitor.offer(self.instance.types.starts_of_requests(*done.runs(leader)))
         return done
 
-    def _small_layers(self, labels: Labels, relaxed: Relaxed, limit: int, beam: int, record: bool, most: int) -> Step:
+    def _small_layers(
+        self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int
+    ) -> Step:
         """Small layers, many in one call; none if the first is large."""
-        fixed = (self.shapes, self.priced, relaxed, self.rules)
+        fixed = (self.shapes, self.priced, relaxed, packed, self.rules)
         limits = (limit, beam, record, most, SMALL_LABELS, SHARE)
         return kernels.advance(self.watch.halt, labels, *fixed, *limits, self.room)
 
-    def _large_layer(self, labels: Labels, relaxed: Relaxed, limit: int, beam: int, record: bool, most: int) -> Step:
+    def _large_layer(
+        self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int
+    ) -> Step:
         """One layer, its labels and then its buckets shared out among threads."""
         left = int(labels.rem[0].sum()) - 1
         size = len(labels.key)
         gap_kind, gap_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         none = Trace(*(column[:0] for column in (np.zeros((0, 3), dtype=np.int64), *[gap_kind] * 7)))
-        fixed = (labels, left, self.shapes, self.priced, relaxed, self.rules, limit)
+        fixed = (labels, left, self.shapes, self.priced, relaxed, packed, self.rules, limit)
         parts: list[Children] = []
         made = 0
         for lo in range(0, size, PARENTS_PER_CALL * BATCH):
@@ -324,6 +337,37 @@ class Search:
             table = np.zeros((0, 0), dtype=np.int64)
             return Relaxed(False, none, none, table, none, small, small, np.zeros(0, dtype=np.int16))
         return Relaxed(True, relaxation.class_of, relaxation.reward, relaxation.cost, *arcs_of(relaxation.graph))
+
+    def _packed(self) -> Packed:
+        """The packing as the kernels read it."""
+        instance, packing = self.instance, self.packing
+        if packing is None:
+            none, nowhere = np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int32)
+            reward, to_come = np.zeros(len(instance.types), dtype=np.int64), np.zeros(1, dtype=np.int64)
+            graph = nowhere, nowhere[:0], np.zeros(0, dtype=np.int16), nowhere[:1], to_come
+            gain = none.reshape(0, len(reward))
+            return Packed(-int(kernels.NEVER // 2), none, reward, gain, none.astype(np.bool_), *graph)
+        unit, swept = self.scale // DENOMINATOR, packing.swept
+        reward, price = unit * packing.rewards.reward, unit * packing.rewards.price
+        rounds = max(int(swept.round_of.max(initial=-1)) + 1, len(price))
+        gain = start_gains(instance.types, reward, price, self.scale, rounds)
+        gaining = np.zeros(rounds, dtype=np.bool_)
+        gaining[swept.round_of] = True
+        candidates = swept.parent, swept.kind, swept.group, swept.first, swept.round_of
+        total = unit * packing.rewards.total(instance)
+        return Packed(
+            total,
+            np.append(price, np.zeros(rounds - len(price), dtype=np.int64)),
+            reward,
+            gain,
+            gaining,
+            *kernels.packed_tables(*candidates, gain),
+        )
+
+    def _before_arrivals(self, packing: Found) -> int:
+        """Price of the memory that idles until the first request arrives."""
+        idle = int(packing.rewards.price[: self.first].sum())
+        return self.scale // DENOMINATOR * self.instance.capacity * idle
 
 
 def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]:
