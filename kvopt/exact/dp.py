@@ -67,7 +67,7 @@ QUICK_TWO = (QUICK[0], Attempt(MEDIUM, 300, 50_000, 1_000_000))
 THOROUGH = (
     Attempt(LIGHT, 300, 400_000, 3_000_000),
     Attempt(MEDIUM, 1_000, 800_000, 10_000_000),
-    Attempt(HEAVY, 10_000, 4_000_000, MOST_ARCS, packing_s=6),
+    Attempt(HEAVY, 10_000, 4_000_000, MOST_ARCS),
     Attempt(HEAVY, 10_000, 20_000_000, MOST_ARCS, packing_s=25),
     Attempt(HEAVY, 10_000, None, MOST_ARCS, packing_s=150),
 )
