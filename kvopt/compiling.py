@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from numba.core.event import Event
+    from numba.core.event import Event, Listener
 
     from kvopt.monitor import Monitor
 
@@ -30,20 +31,30 @@ def compiling_apart(monitor: Monitor) -> AbstractContextManager[None]:
 def _listening(monitor: Monitor) -> Iterator[None]:
     from numba.core import event
 
+    with event.install_listener("numba:compile", _listener_class()(monitor)):
+        yield
+
+
+@cache
+def _listener_class() -> Callable[[Monitor], Listener]:
+    """Made once, because making a class takes as long as a policy."""
+    from numba.core import event
+
     class Compilation(event.Listener):
         """Told of each compilation, also of those inside another; Numba never runs two at the same time."""
 
-        depth = 0
+        def __init__(self, monitor: Monitor) -> None:
+            self.monitor = monitor
+            self.depth = 0
 
         def on_start(self, event: Event) -> None:
             if self.depth == 0:
-                monitor.pause(MESSAGE)
+                self.monitor.pause(MESSAGE)
             self.depth += 1
 
         def on_end(self, event: Event) -> None:
             self.depth -= 1
             if self.depth == 0:
-                monitor.resume()
+                self.monitor.resume()
 
-    with event.install_listener("numba:compile", Compilation()):
-        yield
+    return Compilation

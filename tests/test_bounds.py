@@ -24,6 +24,7 @@ from kvopt.bounds import prices as price_bounds
 from kvopt.bounds.fluid import fluid_length, fluid_prices, marginal_volumes
 from kvopt.bounds.prices import MemoryPrices, certificate, certified, evaluate, fluid, memory_prices, rounded
 from kvopt.errors import InputError, TooLargeError, UnknownNameError
+from kvopt.generate import generate
 from kvopt.io.formats import write
 from kvopt.mip.lp import time_indexed_lp
 from kvopt.model import Certificate, exact_sum
@@ -261,6 +262,13 @@ def test_prices_are_reproducible() -> None:
     first, second = memory_prices(MIDDLE[0]), memory_prices(MIDDLE[0])
     assert first.denominator == second.denominator
     assert (first.numerators == second.numerators).all()
+
+
+def test_a_tolerance_costs_little() -> None:
+    """An ascent that leaves its stages early proves nearly the same."""
+    instance = generate("types", requests=40, types=3, seed=5)
+    near, best = (evaluate(instance, memory_prices(instance, tolerance=tolerance)) for tolerance in (0.001, 0.0))
+    assert 0.998 * best <= near <= best + 1
 
 
 def test_lp_bound_of_the_first_counterexample() -> None:

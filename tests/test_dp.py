@@ -16,7 +16,9 @@ from strategies import instances
 from kvopt import Instance, Status, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
+from kvopt.exact.relaxation import MEDIUM, arcs_of, full_graph
 from kvopt.exact.search import SMALL_LABELS, Search
+from kvopt.exact.watch import Watch
 from kvopt.generate import generate
 from kvopt.monitor import Monitor
 from kvopt.verify import PROVED, verify
@@ -197,3 +199,45 @@ def test_profiles_too_long_are_refused_at_once() -> None:
     with pytest.raises(TooLargeError, match="memory profile of 1000000049 rounds"):
         solve(huge, "dp", time_limit_s=1)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("capacity", "rows"),
+    [
+        (9, [(1, 3, 4), (3, 2, 4)]),
+        (127, [(20, 9, 3), (35, 12, 3), (60, 3, 3)]),
+        (128, [(20, 9, 3), (35, 12, 3), (60, 3, 3)]),
+        (700, [(90, 18, 3), (200, 5, 3)]),
+    ],
+)
+def test_graph_of_profiles_is_the_one_of_plain_python(capacity: int, rows: list[tuple[int, int, int]]) -> None:
+    """Cells of 8 and of 16 bits, several words and shifts across them make the same profiles, arcs and depths."""
+    instance = Instance.from_rows(capacity, rows)
+    shapes = [(s, o) for s, o, _ in rows]
+    width = max(o for _, o in shapes)
+
+    def fits(profile: tuple[int, ...], at: int, s: int, o: int) -> bool:
+        held = [*profile[at:], *[0] * (2 * width)]
+        return all(held[j] + s + j + 1 <= capacity for j in range(o))
+
+    number, profiles, depth, arcs = {(): 0}, [()], [0], []
+    for profile in profiles:
+        for wait in range(len(profile) + 1):
+            for s, o in shapes:
+                if not fits(profile, wait, s, o):
+                    arcs.append((-1, 0))
+                    continue
+                rest = [*profile[wait:], *[0] * o][: max(len(profile) - wait, o)]
+                child = tuple(held + (s + j + 1 if j < o else 0) for j, held in enumerate(rest))
+                move = next(w for w in range(width + 1) if any(fits(child, w, *shape) for shape in shapes))
+                if child[move:] not in number:
+                    number[child[move:]] = len(profiles)
+                    profiles.append(child[move:])
+                    depth.append(depth[number[profile]] + 1)
+                arcs.append((number[child[move:]], move))
+    found = full_graph(instance, MEDIUM, Watch(Monitor(instance)))
+    assert found is not None
+    _, busy, target, move_of = arcs_of(found[1])
+    assert busy.tolist() == [len(profile) for profile in profiles]
+    assert found[1].depth.tolist() == depth == sorted(depth)
+    assert list(zip(target.tolist(), move_of.tolist(), strict=True)) == arcs

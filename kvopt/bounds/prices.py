@@ -47,7 +47,7 @@ class MemoryPrices:
     denominator: int
 
 
-def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPrices:
+def memory_prices(instance: Instance, *, time_limit_s: float = 1.0, tolerance: float = 0.0) -> MemoryPrices:
     """Prices that nearly maximise the bound: ascent from the fluid prices, or these where the instance is large.
 
     Where not even one evaluation of fluid prices fits into the budget (with arrivals they are not convex), there are
@@ -59,6 +59,8 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPri
     time_limit_s : float
         Budget in nominal seconds (`kvopt.bounds.ascent.ascend`); equal arguments give equal prices. The fluid
         prices stand when the number of types times the number of rounds exceeds about 7e5 for each second.
+    tolerance : float
+        How early the ascent ends where it gains little (`kvopt.bounds.ascent.ascend`).
 
     Examples
     --------
@@ -70,7 +72,7 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0) -> MemoryPri
 
     rounds = priced_rounds(instance)
     if rounds <= MAX_ROUNDS_NOT_CONVEX:
-        prices = ascend(instance.types, instance.capacity, rounds, time_limit_s)
+        prices = ascend(instance.types, instance.capacity, rounds, time_limit_s, tolerance)
         if prices is not None:
             return rounded(instance, prices)
     starts = len(instance.types) * rounds if instance.has_arrivals else 0

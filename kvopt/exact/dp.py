@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from kvopt.bounds import growth, packing, prices, volume
 from kvopt.bounds.bound import Bound
 from kvopt.exact.proof import search_certificate, sublimation_certificate
-from kvopt.exact.relaxation import ALL_TYPES, HEAVY, HUGE, LIGHT, MEDIUM, TINY, Effort, relax
+from kvopt.exact.relaxation import ALL_TYPES, HEAVY, HUGE, LIGHT, MEDIUM, MIDDLE, TINY, Effort, relax
 from kvopt.exact.search import Pass, Search, profile_sizes
 from kvopt.exact.sublimation import Closed, climb
 from kvopt.large.annealing import Annealer
@@ -22,9 +22,12 @@ from kvopt.policies import backlog
 from kvopt.solving import Answer
 from kvopt.verify import MOST_ARCS, MOST_OUTPUT
 
-#: Width of the beam that the memory prices alone guide; with more types than `ALL_TYPES` this many moves of
-#: annealing for each request find better schedules in the same time, so many times more before two later attempts each.
-FIRST_BEAM, FIRST_MOVES, MORE_MOVES, MOST_TIMES_MORE = 100, 5_000, 5, 2
+#: With more types than `ALL_TYPES` this many moves of annealing for each request find better schedules than a beam in
+#: the same time, and so many times more before each of the next two attempts.
+FIRST_MOVES, MORE_MOVES, MOST_TIMES_MORE = 5_000, 5, 2
+
+#: Prices for few types as near the best as a millisecond or two bring them (`kvopt.bounds.ascent.ascend`).
+TOLERANCE = 0.001
 
 #: With more types than this, and a first thorough attempt that did not get through half of the layers, a proof is
 #: hardly in reach, and all time goes to a packing bound: nominal seconds for it at most.
@@ -39,8 +42,8 @@ class Attempt:
 
     Attributes
     ----------
-    effort : Effort
-        Size of the relaxation.
+    effort : Effort or None
+        Size of the relaxation; None to go on with the one at hand.
     beam : int
         Width of the beam before the proof.
     budget : int or None
@@ -51,17 +54,28 @@ class Attempt:
         Nominal seconds for a packing bound before it, 0 for none.
     """
 
-    effort: Effort
+    effort: Effort | None
     beam: int
     budget: int | None
     arcs: int
     packing_s: float = 0.0
 
 
-#: With the prices of the fluid schedule, which cost nothing, and with all types apart.
-QUICK = (Attempt(TINY, 30, 20_000, 30_000), Attempt(LIGHT, 300, 50_000, 1_000_000))
-#: With one or two types a larger graph is still made faster than a search ends without it.
-QUICK_TWO = (QUICK[0], Attempt(MEDIUM, 300, 50_000, 1_000_000))
+#: With the prices of the fluid schedule, which cost nothing. Few requests are mostly settled sooner than better prices
+#: are found.
+QUICK, BRIEF = Attempt(TINY, 30, 20_000, 30_000), Attempt(TINY, 10, 2_000, 30_000)
+FEW_REQUESTS = 15
+#: Then few types with prices near the best: a search first, because nothing tells beforehand whether it or the graph of
+#: all types ends earlier, and larger graphs.
+QUICK_FEW = (
+    Attempt(None, 30, 30_000, 1_000_000),
+    Attempt(LIGHT, 100, 50_000, 1_000_000),
+    Attempt(MIDDLE, 300, 50_000, 1_000_000),
+)
+#: One or two types have larger graphs that are still made faster than a search ends without them.
+QUICK_TWO = (Attempt(MEDIUM, 300, 50_000, 1_000_000),)
+#: Quick attempts that search even without a graph, the one before these included.
+SEARCHES = 2
 #: With prices near the best, and with types in classes where they are too many to keep apart. A packing takes about as
 #: long as the attempt before it.
 THOROUGH = (
@@ -73,7 +87,8 @@ THOROUGH = (
 )
 #: The same for few types, for which the graph of all of them may yet be affordable.
 THOROUGH_FEW = (
-    *THOROUGH[:2],
+    Attempt(MIDDLE, 100, 400_000, 3_000_000),
+    THOROUGH[1],
     Attempt(HEAVY, 1_000, 1_600_000, MOST_ARCS),
     Attempt(HUGE, 10_000, None, MOST_ARCS),
 )
@@ -87,19 +102,23 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
     closed: Closed | None = None
-    for attempt in QUICK_TWO if len(instance.types) <= 2 else QUICK:
+    few = len(instance.types) <= ALL_TYPES
+    for number, attempt in enumerate(quick_attempts(instance)):
         tighten(search, attempt.effort, all_types=True)
-        if attempt is QUICK[0] or search.all_types_relaxed:
+        if number == 1 and search.relaxation is None:
+            search = sharpened(search, TOLERANCE)
+            price_bound = search.ceiling(search.root_bound)
+        if number < SEARCHES or search.all_types_relaxed:
             closed = sublimated(search, attempt, closed)
             threshold, proof = attempted(search, attempt, closed)
         if proof.complete or monitor.stopped:
             break
     else:
-        few = len(instance.types) <= ALL_TYPES
-        search = sharpened(search)
-        price_bound = search.ceiling(search.root_bound)
         attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
         for number, attempt in enumerate(attempts):
+            if number == (1 if few else 0):
+                search = sharpened(search)
+                price_bound = search.ceiling(search.root_bound)
             improve(search, number)
             wanted_s, share = attempt.packing_s, PACKING_SHARE
             if number == 1 and hopeless(instance, proof):
@@ -149,6 +168,14 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     return Answer(proof.bound, certificate, statistics)
 
 
+def quick_attempts(instance: Instance) -> tuple[Attempt, ...]:
+    """The quick attempts that suit the numbers of types and requests."""
+    types = len(instance.types)
+    if types > ALL_TYPES:
+        return (QUICK,)
+    return (QUICK if instance.n <= FEW_REQUESTS else BRIEF, *(QUICK_TWO if types <= 2 else QUICK_FEW))
+
+
 def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Closed | None:
     """The highest limit settled by sublimation so far."""
     monitor, instance = search.monitor, search.instance
@@ -171,9 +198,9 @@ def attempted(search: Search, attempt: Attempt, closed: Closed | None) -> tuple[
     return threshold, done
 
 
-def sharpened(search: Search) -> Search:
-    """The same search with prices near the best."""
-    sharper = Search(search.instance, prices.memory_prices(search.instance), search.monitor)
+def sharpened(search: Search, tolerance: float = 0.0) -> Search:
+    """The same search with prices near the best, the nearer the smaller the tolerance."""
+    sharper = Search(search.instance, prices.memory_prices(search.instance, tolerance=tolerance), search.monitor)
     raise_bound(sharper)
     if sharper.scale == search.scale:
         sharper.relaxation = search.relaxation
@@ -206,7 +233,7 @@ def pack(search: Search, nominal_s: float, share: float) -> None:
 
 
 def improve(search: Search, number: int) -> None:
-    """Schedules guided by the memory prices alone, before the thorough attempt of that number."""
+    """Better schedules of many types by annealing, before the thorough attempt of that number."""
     instance, monitor = search.instance, search.monitor
     if monitor.stopped:
         return
@@ -214,18 +241,16 @@ def improve(search: Search, number: int) -> None:
         assert monitor.best_starts is not None
         moves = float(FIRST_MOVES * MORE_MOVES ** min(number, MOST_TIMES_MORE) * instance.n)
         Annealer(instance, search.prices, monitor).run(monitor.best_starts, moves, monitor.seed + number)
-    elif number == 0:
-        search.run(incumbent(monitor), FIRST_BEAM)
 
 
-def tighten(search: Search, effort: Effort, *, all_types: bool = False) -> None:
+def tighten(search: Search, effort: Effort | None, *, all_types: bool = False) -> None:
     """Give the search a relaxation of that effort where it does not lower the bound."""
     monitor = search.monitor
-    if monitor.stopped or monitor.gap_reached or search.all_types_relaxed:
+    if effort is None or monitor.stopped or monitor.gap_reached or search.all_types_relaxed:
         return
     given = (search.instance, search.scale, search.least_priced_cost, incumbent(monitor), effort, monitor)
-    # The light graph of all types has been tried before its classes are asked for.
-    found = relax(*given, all_types=True) if all_types or effort is not LIGHT else None
+    # Graphs of all types up to that size have been tried before classes are asked for.
+    found = relax(*given, all_types=True) if all_types or effort.arcs > MIDDLE.arcs else None
     if found is None and not all_types and effort is not HUGE:
         found = relax(*given)
     if found is None or monitor.stopped:

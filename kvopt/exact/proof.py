@@ -21,8 +21,8 @@ from kvopt.verify import MOST_CODES
 
 #: Costs to go that a checker had rather read than find again.
 CLAIMED_FROM = 20_000
-#: Compression level: codes compress well, and higher ones take as long as a small search.
-LEVEL = 4
+#: Compression levels of codes and of costs: higher ones take as long as a small search.
+LEVEL, COSTS_LEVEL = 4, 1
 
 
 def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
@@ -39,7 +39,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "threshold": threshold,
             "denominator": prices.denominator,
             "prices": prices.numerators.tolist(),
-            "relaxation": None if relaxation is None else relaxation_data(relaxation),
+            "relaxation": None if relaxation is None else relaxation_data(relaxation, search.scale),
             "packing": None if packing is None else packing.bound.certificate.data,
             "layers": done.layers,
             "codes": base64.b64encode(compressed(b"".join(part.tobytes() for part in parts))).decode(),
@@ -47,10 +47,10 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
     )
 
 
-def compressed(stream: bytes) -> bytes:
+def compressed(stream: bytes, level: int = LEVEL) -> bytes:
     """The stream in zlib's format; what it is compressed with need not be larger than the stream itself."""
     window = min(max(len(stream).bit_length(), 9), zlib.MAX_WBITS)
-    packer = zlib.compressobj(LEVEL, wbits=window, memLevel=window - 7)
+    packer = zlib.compressobj(level, wbits=window, memLevel=window - 7)
     return packer.compress(stream) + packer.flush()
 
 
@@ -62,7 +62,7 @@ def sublimation_certificate(closed: Closed) -> Certificate:
         {
             "threshold": closed.threshold,
             "denominator": closed.scale,
-            "relaxation": relaxation_data(relaxation),
+            "relaxation": relaxation_data(relaxation, closed.scale),
             "stages": [
                 {"multipliers": stage.multipliers.tolist(), "counted": stage.counted} for stage in closed.stages
             ],
@@ -70,16 +70,38 @@ def sublimation_certificate(closed: Closed) -> Certificate:
     )
 
 
-def relaxation_data(relaxation: Relaxation) -> dict[str, Any]:
+def relaxation_data(relaxation: Relaxation, scale: int) -> dict[str, Any]:
     """What the checker rebuilds a relaxation from; the costs to go as well where finding them again takes long."""
     data = {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()}
     if not CLAIMED_FROM <= relaxation.cost.size <= MOST_CODES // 8:
         return data
-    above = np.ascontiguousarray(relaxation.cost.T)
-    above[1:] -= above[0]
-    for _ in range(2):
-        above = np.diff(above, axis=1, prepend=0)
-    return data | {"costs": base64.b64encode(compressed(above.astype("<i8").tobytes())).decode()}
+    graph = relaxation.graph
+    cheapest = int((scale * graph.output - relaxation.multipliers).min())
+    stream = second_differences(relaxation.cost, graph.reach(len(relaxation.cost) - 1), cheapest)
+    stream = stream.astype("<i8", copy=False).tobytes()
+    return data | {"costs": base64.b64encode(compressed(stream, COSTS_LEVEL)).decode()}
+
+
+@njit(cache=True, nogil=True)
+def second_differences(cost, reach, cheapest):
+    """A row for each profile: differences of differences of its costs to go, of all but the first above the first's.
+
+    Costs that are of no meaning become some that compress well. So long as they fall by `fall` with each start to
+    come, measured by the first row, they are no more than a start, at least `cheapest`, and what follows, of meaning
+    or not.
+    """
+    layers, nodes = cost.shape
+    fall = np.int64(0)
+    for j in range(1, layers):
+        fall = max(fall, cost[j, 0] - cost[j - 1, 0] - cheapest)
+    rows = np.empty((nodes, layers), dtype=np.int64)
+    for c in range(nodes):
+        before = step = np.int64(0)
+        for j in range(layers):
+            above = cost[j, c] - (cost[j, 0] if c > 0 else 0) if c < reach[j] else -fall * j
+            rows[c, j] = above - before - step
+            before, step = above, above - before
+    return rows
 
 
 @njit(cache=True, nogil=True)

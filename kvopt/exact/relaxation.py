@@ -27,6 +27,10 @@ from kvopt.monitor import Monitor
 MAX_CLASSES, ALL_TYPES = 8, 4
 #: Most steps of the multipliers, and most arcs, each counted for each number of requests to start, that they look at.
 MULTIPLIER_STEPS, MULTIPLIER_WORK = 24, 3_000_000_000
+#: Fewest and most steps where sublimation goes on from there, on a small part of the graph; one for so many requests.
+FIRST_STEPS, REQUESTS_PER_STEP = (4, 8), 5
+#: Most steps with few types in classes: the search needs bounds on labels rather than the best one at the root.
+CLASS_STEPS = 1
 #: Smallest graph whose sweeps are shared among threads, and end when the monitor stops.
 SHARED_NODES = 20_000
 #: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
@@ -37,16 +41,19 @@ MAX_OUTPUT = 256
 
 @dataclass(frozen=True)
 class Effort:
-    """How large the graph of profiles may get: arcs, and arcs times requests (the work of one sweep)."""
+    """Largest graph of profiles: arcs, arcs times requests (the work of one sweep), and arcs for each request."""
 
     arcs: int
     work: int
+    each: int = 2**31
 
 
-#: A few milliseconds.
-TINY = Effort(arcs=10_000, work=400_000)
-#: Enough for two types; a fraction of a second.
+#: A millisecond; less with few requests, which a search settles as fast.
+TINY = Effort(arcs=30_000, work=1_200_000, each=1_500)
+#: Some ten milliseconds.
 LIGHT = Effort(arcs=300_000, work=30_000_000)
+#: Up to a tenth of a second.
+MIDDLE = Effort(arcs=1_000_000, work=100_000_000)
 #: A second or two.
 MEDIUM = Effort(arcs=3_000_000, work=200_000_000)
 #: For instances that resist: up to a minute.
@@ -59,7 +66,8 @@ HUGE = Effort(arcs=100_000_000, work=6_000_000_000)
 class ProfileGraph:
     """Memory profiles and the starts that lead from one to another.
 
-    Node 0 is the empty worker. For node c, ``arc = first[c] + w * classes + k`` is the start of class k after
+    Node 0 is the empty worker, and ``depth[c]`` is the least number of starts that lead from it to node c; nodes are in
+    ascending order of it. For node c, ``arc = first[c] + w * classes + k`` is the start of class k after
     w rounds, 0 <= w <= busy[c] (its busy rounds); ``target[arc]`` is -1 where the class does not fit,
     else the profile reached after the start once it has been moved ``move[arc]`` rounds on, to the first
     round in which some class fits.
@@ -69,6 +77,7 @@ class ProfileGraph:
     output: IntArray
     first: IntArray
     busy: np.ndarray
+    depth: np.ndarray
     target: np.ndarray
     move: np.ndarray
 
@@ -76,6 +85,10 @@ class ProfileGraph:
     def nodes(self) -> int:
         """Number of profiles."""
         return len(self.busy)
+
+    def reach(self, requests: int) -> IntArray:
+        """With so many requests in all, nodes that matter when 0, 1, ... of them are still to start."""
+        return np.searchsorted(self.depth, np.arange(requests, -1, -1), side="right")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +104,8 @@ class Relaxation:
     graph : ProfileGraph
     cost : int64 array of shape (n + 1, nodes)
         ``cost[j, c]``: least cost of j more starts from profile c, in units of ``1 / scale``, where a wait of
-        one round costs 1 for each request still to start, and a start of class k its output less the multiplier.
+        one round costs 1 for each request still to start, and a start of class k its output less the multiplier. Of no
+        meaning where more than ``n - j`` starts lead to c: no label is there.
     reward : int64 array of shape (K,)
         What a remaining request of each type adds to the bound: its class's multiplier, the output its shape
         lacks, less its arrival.
@@ -132,20 +146,15 @@ def classes_of(instance: Instance, number: int) -> IntArray:
     return class_of
 
 
-def profile_graph(instance: Instance, class_of: IntArray, effort: Effort, watch: Watch) -> ProfileGraph | None:
-    """The graph of all profiles that starts of the classes can make; None when it is larger than `effort`."""
-    types = instance.types
-    number = int(class_of.max()) + 1
-    prompt, output = np.full((2, number), instance.capacity)
-    np.minimum.at(prompt, class_of, types.prompt)
-    np.minimum.at(output, class_of, types.output)
-    arcs = min(effort.arcs, effort.work // instance.n)
+def profile_graph(
+    instance: Instance, prompt: IntArray, output: IntArray, effort: Effort, watch: Watch
+) -> ProfileGraph | None:
+    """The graph of all profiles that starts of the shapes can make; None when it is larger than `effort`."""
+    arcs = min(effort.arcs, effort.work // instance.n, effort.each * instance.n)
     arguments = (watch.halt, prompt, output, instance.capacity, arcs)
     (graph,) = [kernels.closure(*arguments)] if arcs <= LIGHT.arcs else watch.run(kernels.closure, [arguments])
-    busy, first, target, move, complete = graph
-    if not complete:
-        return None
-    return ProfileGraph(prompt, output, first, busy, target, move)
+    (busy, depth, first), (target, move), complete = graph
+    return ProfileGraph(prompt, output, first, busy, depth, target, move) if complete else None
 
 
 def relax(
@@ -182,20 +191,28 @@ def relax(
     class_of, graph = found
     types = instance.types
     number = len(graph.output)
-    size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
-    multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
+    size: IntArray = types.count
+    multiplier: np.ndarray = guess
+    if number < len(types):
+        size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
+        multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int(types.count @ lacking)
     cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
     tried, best_value, best = None, None, np.rint(multiplier).astype(np.int64)
     direction, stride = size * 0.0, 1.0
-    starts = kernels.starts_only(*arcs_of(graph), number)
-    affordable = MULTIPLIER_WORK // (len(graph.target) * instance.n)
-    for _ in range(max(1, min(MULTIPLIER_STEPS, affordable))):
+    starts, reach = kernels.starts_only(*arcs_of(graph), number), graph.reach(instance.n)
+    steps = MULTIPLIER_WORK // (len(graph.target) * instance.n)
+    if len(types) > ALL_TYPES or instance.has_arrivals:
+        steps = min(steps, MULTIPLIER_STEPS)
+    else:
+        first_steps = min(max(FIRST_STEPS[0], instance.n // REQUESTS_PER_STEP), FIRST_STEPS[1])
+        steps = min(steps, CLASS_STEPS if number < len(types) else first_steps)
+    for _ in range(max(1, steps)):
         if monitor.stopped:
             break
         tried = np.rint(multiplier).astype(np.int64)
-        if not fill(cost, starts, scale, scale * graph.output - tried, monitor):
+        if not fill(cost, reach, starts, scale, scale * graph.output - tried, monitor):
             return None
         value = int(cost[-1, 0]) + int(size @ tried) + constant
         monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
@@ -216,7 +233,7 @@ def relax(
                 break
         room = max(scale * upper - best_value, scale)
         multiplier = best + stride * room * direction / (direction @ direction)
-    if tried is not best and not fill(cost, starts, scale, scale * graph.output - best, monitor):
+    if tried is not best and not fill(cost, reach, starts, scale, scale * graph.output - best, monitor):
         return None
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
 
@@ -225,8 +242,8 @@ def with_multipliers(relaxation: Relaxation, scale: int, multipliers: IntArray, 
     """The same relaxation, each type a class of its own, with other multipliers; None when the monitor stops."""
     graph = relaxation.graph
     cost = np.zeros_like(relaxation.cost)
-    starts = kernels.starts_only(*arcs_of(graph), len(multipliers))
-    if not fill(cost, starts, scale, scale * graph.output - multipliers, monitor):
+    starts, reach = kernels.starts_only(*arcs_of(graph), len(multipliers)), graph.reach(len(cost) - 1)
+    if not fill(cost, reach, starts, scale, scale * graph.output - multipliers, monitor):
         return None
     reward = relaxation.reward - relaxation.multipliers + multipliers
     return Relaxation(relaxation.class_of, multipliers, graph, cost, reward)
@@ -242,7 +259,10 @@ def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntA
     most = len(instance.types) - (len(instance.types) <= ALL_TYPES)
     for number in range(1, min(most, MAX_CLASSES) + 1):
         class_of = classes_of(instance, number)
-        graph = profile_graph(instance, class_of, effort, watch)
+        prompt, output = np.full((2, number), instance.capacity)
+        np.minimum.at(prompt, class_of, instance.types.prompt)
+        np.minimum.at(output, class_of, instance.types.output)
+        graph = profile_graph(instance, prompt, output, effort, watch)
         if graph is None:
             break
         found = class_of, graph
@@ -251,9 +271,11 @@ def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntA
 
 def full_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArray, ProfileGraph] | None:
     """The graph in which every type is a class of its own; None when it is larger than `effort`."""
-    class_of = np.arange(len(instance.types))
-    graph = profile_graph(instance, class_of, effort, watch) if len(class_of) <= ALL_TYPES else None
-    return None if graph is None else (class_of, graph)
+    types = instance.types
+    if len(types) > ALL_TYPES:
+        return None
+    graph = profile_graph(instance, types.prompt.copy(), types.output.copy(), effort, watch)
+    return None if graph is None else (np.arange(len(types)), graph)
 
 
 def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.ndarray]:
@@ -261,8 +283,15 @@ def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.n
     return graph.first, graph.busy, graph.target, graph.move
 
 
-def fill(cost: IntArray, starts: tuple[np.ndarray, ...], scale: int, start_cost: IntArray, monitor: Monitor) -> bool:
-    """Costs to go of all layers and profiles, layer by layer with the profiles shared out among threads.
+def fill(
+    cost: IntArray,
+    reach: IntArray,
+    starts: tuple[np.ndarray, ...],
+    scale: int,
+    start_cost: IntArray,
+    monitor: Monitor,
+) -> bool:
+    """Costs to go of all layers and the profiles in reach, layer by layer with the profiles shared out among threads.
 
     Returns whether all were filled before the monitor stopped.
     """
@@ -270,13 +299,13 @@ def fill(cost: IntArray, starts: tuple[np.ndarray, ...], scale: int, start_cost:
     nodes, workers = cost.shape[1], monitor.workers
     cost[0] = 0
     if nodes < SHARED_NODES:
-        kernels.sweeps(cost, *arguments)
+        kernels.sweeps(cost, reach, *arguments)
         return True
-    edges = np.linspace(0, nodes, workers + 1).astype(np.int64)
     with ThreadPoolExecutor(workers) as pool:
         for j in range(1, len(cost)):
             if monitor.stopped:
                 return False
+            edges = np.linspace(0, reach[j], workers + 1).astype(np.int64)
             parts = [pool.submit(kernels.sweep, cost, j, lo, hi, *arguments) for lo, hi in pairwise(edges)]
             for part in parts:
                 part.result()

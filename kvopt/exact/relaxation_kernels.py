@@ -2,109 +2,188 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-#: A graph that has found more profiles than this for each one expanded, with a tenth of its arcs made, gets too large.
-HOPELESS = 5
+#: A graph that has found more than 5 profiles for each one expanded, with a tenth of the arcs made that it may have, or
+#: 3 with a fifth of them, gets too large.
+HOPELESS = ((10, 5), (5, 3))
+
+
+class Shapes(NamedTuple):
+    """Shapes of types or classes in words of many cells each, one cell for a round, whose highest bit stays free.
+
+    Attributes
+    ----------
+    demand : uint64 array of shape (K, words)
+        Tokens held in the rounds after a start.
+    test : uint64 array of shape (K, words)
+        Added to tokens held by others, it sets the highest bit of the cells in which there is no room.
+    used : int64 array of shape (K,)
+        Words that a demand reaches into.
+    easy : int64 array
+        Those of which one fits wherever any fits.
+    log_cells : int
+        Logarithm to base 2 of the cells in a word.
+    """
+
+    demand: np.ndarray
+    test: np.ndarray
+    used: np.ndarray
+    easy: np.ndarray
+    log_cells: int
+
+
+@njit(cache=True, nogil=True)
+def packed_shapes(prompt, output, capacity):
+    """The shapes, with cells of 8 or 16 bits."""
+    log_cells = 3 if capacity < 128 else 2
+    cells = 1 << log_cells
+    bits = 64 // cells
+    kinds, words = len(prompt), (output.max() + cells - 1) // cells
+    demand, test = np.zeros((kinds, words), dtype=np.uint64), np.zeros((kinds, words), dtype=np.uint64)
+    used, easy = (output + cells - 1) // cells, np.empty(kinds, dtype=np.int64)
+    found = 0
+    for k in range(kinds):
+        for u in range(words * cells):
+            held = prompt[k] + u + 1 if u < output[k] else 0
+            shift = np.uint64(u % cells * bits)
+            demand[k, u // cells] |= np.uint64(held) << shift
+            test[k, u // cells] |= np.uint64(held + (1 << (bits - 1)) - 1 - capacity) << shift
+        covered = False
+        for other in range(kinds):
+            smaller = prompt[other] <= prompt[k] and output[other] <= output[k]
+            equal = prompt[other] == prompt[k] and output[other] == output[k]
+            covered = covered or (smaller and (not equal or other < k))
+        if not covered:
+            easy[found] = k
+            found += 1
+    return Shapes(demand, test, used, easy[:found], log_cells)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def word_from(words, at, i, log_cells):
+    """Word i of a profile moved on by `at` cells; there is a word behind it."""
+    first = (at >> log_cells) + i
+    shift = np.uint64((at & ((1 << log_cells) - 1)) << (6 - log_cells))
+    # In two steps, because a shift by 64 bits would be none.
+    return words[first] >> shift | (words[first + 1] << np.uint64(1)) << (np.uint64(63) - shift)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def room_for(words, at, k, shapes):
+    """Whether a request of shape k fits from cell `at` on."""
+    full = np.uint64(0x8080808080808080 if shapes.log_cells == 3 else 0x8000800080008000)
+    for i in range(shapes.used[k]):
+        if (word_from(words, at, i, shapes.log_cells) + shapes.test[k, i]) & full:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True, inline="always")
+def rounds_to_start(words, shapes):
+    """Rounds until any request fits."""
+    moved = 0
+    while True:
+        for i in range(len(shapes.easy)):
+            if room_for(words, moved, shapes.easy[i], shapes):
+                return moved
+        moved += 1
 
 
 @njit(cache=True, nogil=True)
 def closure(halt, prompt, output, capacity, max_arcs):
     """All memory profiles reachable by starts of any classes, and their arcs (see `ProfileGraph`)."""
     kinds = prompt.shape[0]
-    width = np.int64(output.max())
-    capacity_nodes = 1024
-    profile = np.zeros((capacity_nodes, width), dtype=np.int16)
-    busy = np.zeros(capacity_nodes, dtype=np.int32)
-    first = np.zeros(capacity_nodes, dtype=np.int64)
-    size = 4096
+    shapes = packed_shapes(prompt, output, capacity)
+    width = shapes.demand.shape[1]
+    profile = np.zeros((256, width), dtype=np.uint64)
+    busy, depth = np.zeros(256, dtype=np.int32), np.zeros(256, dtype=np.int32)
+    first = np.zeros(256, dtype=np.int64)
+    size = 1024
     slot = np.full(size, -1, dtype=np.int32)
-    target = np.empty(1 << 16, dtype=np.int32)
-    move = np.empty(1 << 16, dtype=np.int16)
-    cells = np.zeros(3 * width, dtype=np.int64)
-    child = np.zeros(3 * width, dtype=np.int64)
-    row = np.zeros((1, width), dtype=np.int16)
-    slot[hash_cells(row, 0) & np.uint64(size - 1)] = 0
+    target = np.empty(1 << 12, dtype=np.int32)
+    move = np.empty(1 << 12, dtype=np.int16)
+    # A profile, and one right after a start; behind both as many words without tokens.
+    cells, child = np.zeros(2 * width + 1, dtype=np.uint64), np.zeros(2 * width + 1, dtype=np.uint64)
+    slot[hash_words(profile, 0) & np.uint64(size - 1)] = 0
     nodes, arcs, at = 1, 0, 0
-    complete, looked = True, False
+    complete, looks = True, 0
     while at < nodes:
-        for u in range(width):
-            cells[u] = profile[at, u]
+        for i in range(width):
+            cells[i] = profile[at, i]
         first[at] = arcs
         needed = (busy[at] + 1) * kinds
-        hopeless = not looked and 10 * arcs > max_arcs and nodes > HOPELESS * at
-        looked = looked or 10 * arcs > max_arcs
+        # What has been found will take more arcs than there may be, if it takes as many as what has been expanded.
+        hopeless = looks > 0 and nodes * arcs > max_arcs * at
+        if looks < len(HOPELESS) and HOPELESS[looks][0] * arcs > max_arcs:
+            hopeless = hopeless or nodes > HOPELESS[looks][1] * at
+            looks += 1
         if hopeless or arcs + needed > max_arcs or halt[0]:
             complete = False
             break
         while arcs + needed > target.shape[0]:
             target = np.concatenate((target, np.empty_like(target)))
             move = np.concatenate((move, np.empty_like(move)))
+        if nodes + needed > profile.shape[0]:
+            larger = max(needed, profile.shape[0])
+            profile = np.concatenate((profile, np.zeros((larger, width), dtype=np.uint64)))
+            busy = np.concatenate((busy, np.zeros(larger, dtype=np.int32)))
+            depth = np.concatenate((depth, np.zeros(larger, dtype=np.int32)))
+            first = np.concatenate((first, np.zeros(larger, dtype=np.int64)))
         for w in range(busy[at] + 1):
             for k in range(kinds):
                 arc = arcs
                 arcs += 1
                 target[arc] = -1
                 move[arc] = 0
-                if not room_for(cells, w, prompt[k], output[k], capacity):
+                if not room_for(cells, w, k, shapes):
                     continue
-                for u in range(2 * width):
-                    child[u] = cells[w + u]
-                for j in range(output[k]):
-                    child[j] += prompt[k] + j + 1
-                moved = 0
-                startable = False
-                while not startable:
-                    for k2 in range(kinds):
-                        if room_for(child, moved, prompt[k2], output[k2], capacity):
-                            startable = True
-                            break
-                    if not startable:
-                        moved += 1
-                length = 0
-                for u in range(width):
-                    row[0, u] = child[moved + u]
-                    if row[0, u] > 0:
-                        length = u + 1
-                h = hash_cells(row, 0) & np.uint64(size - 1)
-                while True:
-                    node = slot[h]
-                    if node < 0:
-                        if nodes == profile.shape[0]:
-                            profile = np.concatenate((profile, np.zeros_like(profile)))
-                            busy = np.concatenate((busy, np.zeros_like(busy)))
-                            first = np.concatenate((first, np.zeros_like(first)))
-                        node = nodes
-                        nodes += 1
-                        profile[node] = row[0]
-                        busy[node] = length
-                        slot[h] = node
-                        if 2 * nodes > size:
-                            size *= 4
-                            slot = hash_table(profile, nodes, size)
-                        break
-                    same = True
-                    for u in range(width):
-                        if profile[node, u] != row[0, u]:
-                            same = False
-                            break
-                    if same:
-                        break
+                for i in range(width):
+                    child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[k, i]
+                moved = rounds_to_start(child, shapes)
+                # A candidate for the next node is written where it would be.
+                for i in range(width):
+                    profile[nodes, i] = word_from(child, moved, i, shapes.log_cells)
+                h = hash_words(profile, nodes) & np.uint64(size - 1)
+                while slot[h] >= 0 and not same_words(profile, slot[h], nodes):
                     h = (h + np.uint64(1)) & np.uint64(size - 1)
-                target[arc] = node
+                if slot[h] < 0:
+                    slot[h] = nodes
+                    busy[nodes], depth[nodes] = max(busy[at] - w, output[k]) - moved, depth[at] + 1
+                    nodes += 1
+                    target[arc] = nodes - 1
+                    if 2 * nodes > size:
+                        size *= 4
+                        slot = hash_table(profile, nodes, size)
+                else:
+                    target[arc] = slot[h]
                 move[arc] = moved
         at += 1
-    return busy[:nodes].copy(), first[:nodes].copy(), target[:arcs].copy(), move[:arcs].copy(), complete
+    nodewise = busy[:nodes].copy(), depth[:nodes].copy(), first[:nodes].copy()
+    return nodewise, (target[:arcs].copy(), move[:arcs].copy()), complete
 
 
 @njit(cache=True, nogil=True, inline="always")
-def hash_cells(profile, c):
-    """A 64-bit hash of profile c."""
+def hash_words(profile, c):
+    """A 64-bit hash of profile c, good in its low bits."""
     h = np.uint64(1469598103934665603)
-    for u in range(profile.shape[1]):
-        h = (h ^ np.uint64(profile[c, u])) * np.uint64(1099511628211)
-    return h ^ (h >> np.uint64(29))
+    for i in range(profile.shape[1]):
+        h = (h ^ profile[c, i]) * np.uint64(0x9E3779B97F4A7C15)
+        h ^= h >> np.uint64(32)
+    h *= np.uint64(0x9E3779B97F4A7C15)
+    return h ^ (h >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def same_words(profile, a, b):
+    """Whether profiles a and b are equal."""
+    differ = np.uint64(0)
+    for i in range(profile.shape[1]):
+        differ |= profile[a, i] ^ profile[b, i]
+    return differ == 0
 
 
 @njit(cache=True, nogil=True)
@@ -112,20 +191,11 @@ def hash_table(profile, count, size):
     """A table of `size` slots, a power of two, with the first `count` profiles, all different; -1 where none is."""
     slot = np.full(size, -1, dtype=np.int32)
     for c in range(count):
-        h = hash_cells(profile, c) & np.uint64(size - 1)
+        h = hash_words(profile, c) & np.uint64(size - 1)
         while slot[h] >= 0:
             h = (h + np.uint64(1)) & np.uint64(size - 1)
         slot[h] = c
     return slot
-
-
-@njit(cache=True, nogil=True, inline="always")
-def room_for(cells, at, prompt, output, capacity):
-    """Whether a request fits from cell `at` on."""
-    for j in range(output):
-        if cells[at + j] + prompt + j + 1 > capacity:
-            return False
-    return True
 
 
 @njit(cache=True, nogil=True)
@@ -171,10 +241,10 @@ def sweep(cost, j, lo, hi, scale, start_cost, begin, wait, lag, kind, to):
 
 
 @njit(cache=True, nogil=True)
-def sweeps(cost, scale, start_cost, begin, wait, lag, kind, to):
-    """Fill all of ``cost[1:]``."""
+def sweeps(cost, reach, scale, start_cost, begin, wait, lag, kind, to):
+    """Fill the first ``reach[j]`` entries of each ``cost[j]``, j >= 1."""
     for j in range(1, cost.shape[0]):
-        sweep(cost, j, 0, cost.shape[1], scale, start_cost, begin, wait, lag, kind, to)
+        sweep(cost, j, 0, reach[j], scale, start_cost, begin, wait, lag, kind, to)
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from kvopt.exact.relaxation_kernels import hash_cells, hash_table, room_for
+from kvopt.exact.relaxation_kernels import (
+    hash_table,
+    hash_words,
+    packed_shapes,
+    room_for,
+    rounds_to_start,
+    same_words,
+    word_from,
+)
 
 #: More than any cost.
 NEVER = np.int64(2**62)
@@ -68,19 +76,24 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
         Of use when alive.
     """
     arc_first, busy, target, move = graph
-    kinds, classes, width = len(prompt), class_of.max() + 1, np.int64(output.max())
+    kinds, classes = len(prompt), class_of.max() + 1
+    shapes = packed_shapes(prompt, output, capacity)
+    width = shapes.demand.shape[1]
     kind, wait = np.empty(1 << 12, dtype=np.int16), np.empty(1 << 12, dtype=np.int16)
     lag, to = np.empty(1 << 12, dtype=np.int16), np.empty(1 << 12, dtype=np.int32)
     begin, first = np.zeros(1 << 10, dtype=np.int64), np.zeros(n + 2, dtype=np.int64)
-    cells, child = np.zeros(3 * width, dtype=np.int64), np.zeros(3 * width, dtype=np.int64)
-    # The states of a layer: profile, least cost from the root, profile in the relaxation and rounds it is behind.
-    profile, cost = np.zeros((1, width), dtype=np.int16), np.zeros(1, dtype=np.int64)
-    node, behind = np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32)
+    # A profile, and one right after a start; behind both as many words without tokens.
+    cells, child = np.zeros(2 * width + 1, dtype=np.uint64), np.zeros(2 * width + 1, dtype=np.uint64)
+    # The states of a layer: profile and its busy rounds, least cost from the root, profile in the relaxation and
+    # rounds it is behind.
+    profile, length = np.zeros((1, width), dtype=np.uint64), np.zeros(1, dtype=np.int64)
+    cost, node, behind = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32)
     size, states, arcs = 1, 0, 0
     for j in range(n, 0, -1):
         first[n - j] = states
         room, slots, found = 256, 1024, 0
-        new_profile, new_cost = np.zeros((room, width), dtype=np.int16), np.empty(room, dtype=np.int64)
+        new_profile, new_length = np.zeros((room, width), dtype=np.uint64), np.empty(room, dtype=np.int64)
+        new_cost = np.empty(room, dtype=np.int64)
         new_node, new_behind = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
         slot = np.full(slots, -1, dtype=np.int32)
         while states + size + 1 >= len(begin):
@@ -89,28 +102,19 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
             if halt[0] or arcs > most:
                 return EXCEEDED, Layers(first, begin, kind, wait, lag, to)
             begin[states + x] = arcs
-            length = 0
-            for u in range(width):
-                cells[u] = profile[x, u]
-                if profile[x, u] > 0:
-                    length = u + 1
-            for w in range(length + 1):
+            for i in range(width):
+                cells[i] = profile[x, i]
+            for w in range(length[x] + 1):
                 waited = cost[x] + scale * w * j
                 # From the empty worker the rest costs no more than from any other.
                 if waited + to_go[j, 0] > limit:
                     break
                 for k in range(kinds):
-                    if not room_for(cells, w, prompt[k], output[k], capacity):
+                    if not room_for(cells, w, k, shapes):
                         continue
-                    for u in range(2 * width):
-                        child[u] = cells[w + u]
-                    for u in range(output[k]):
-                        child[u] += prompt[k] + u + 1
-                    moved, startable = 0, False
-                    while not startable:
-                        for other in range(kinds):
-                            startable = startable or room_for(child, moved, prompt[other], output[other], capacity)
-                        moved += not startable
+                    for i in range(width):
+                        child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[k, i]
+                    moved = rounds_to_start(child, shapes)
                     before = min(np.int64(behind[x]) + w, np.int64(busy[node[x]]))
                     arc = arc_first[node[x]] + before * classes + class_of[k]
                     ahead = moved - move[arc]
@@ -119,22 +123,19 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
                         continue
                     if found + 1 >= room:
                         new_profile = np.append(new_profile, np.zeros_like(new_profile)).reshape(-1, width)
+                        new_length = np.append(new_length, new_length)
                         new_cost, room = np.append(new_cost, new_cost), 2 * room
                         new_node, new_behind = np.append(new_node, new_node), np.append(new_behind, new_behind)
                     # After the last start only the cost matters: all profiles are one.
-                    for u in range(width):
-                        new_profile[found, u] = child[moved + u] if j > 1 else 0
-                    h = hash_cells(new_profile, found) & np.uint64(slots - 1)
-                    while slot[h] >= 0:
-                        same = True
-                        for u in range(width):
-                            same = same and new_profile[slot[h], u] == new_profile[found, u]
-                        if same:
-                            break
+                    for i in range(width):
+                        new_profile[found, i] = word_from(child, moved, i, shapes.log_cells) if j > 1 else np.uint64(0)
+                    h = hash_words(new_profile, found) & np.uint64(slots - 1)
+                    while slot[h] >= 0 and not same_words(new_profile, slot[h], found):
                         h = (h + np.uint64(1)) & np.uint64(slots - 1)
                     if slot[h] < 0:
                         slot[h] = found
                         reached, found = found, found + 1
+                        new_length[reached] = max(length[x] - w, output[k]) - moved
                         new_cost[reached], new_node[reached], new_behind[reached] = value, target[arc], ahead
                         if 2 * found > slots:
                             slots *= 4
@@ -150,7 +151,7 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
         states += size
         if found == 0:
             return EMPTY, Layers(first, begin, kind, wait, lag, to)
-        profile, cost, node, behind, size = new_profile, new_cost, new_node, new_behind, found
+        profile, length, cost, node, behind, size = new_profile, new_length, new_cost, new_node, new_behind, found
     first[n], first[n + 1] = states, states + 1
     begin[states] = begin[states + 1] = arcs
     return ALIVE, Layers(first, begin[: states + 2].copy(), kind[:arcs], wait[:arcs], lag[:arcs], to[:arcs])
