@@ -50,9 +50,12 @@ FIRST_CANDIDATES, LEAST_SWEEPS, STEPS, LEAST_STEPS = 2_600_000, 8, 60, 10
 #: Nominal nanoseconds of a step, and for each candidate.
 STEP_NS, STEP_CANDIDATE_NS = 1e6, 16.0
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
-#: relative step of prices; both steps are so many times as long after each sweep, and
-#: after one that brought nothing.
-SMOOTHING, REWARD_STEP, PRICE_STEP, SHORTER, MUCH_SHORTER = (0.0002, 0.0001), 0.012, 0.024, 0.8, 0.4
+#: relative step of prices; both steps are so many times as long after each sweep, and after one that brought nothing,
+#: but no shorter than that.
+SMOOTHING, REWARD_STEP, PRICE_STEP = (0.0002, 0.0001), 0.012, 0.024
+SHORTER, MUCH_SHORTER, SHORTEST = 0.95, 0.4, 0.05
+#: After a sweep that brought nothing, the steps that follow end with so many times the smoothing; least part of it.
+FINER, FINEST = 0.3, 0.05
 #: Replays are cautious: from the second on, sweeps are made so many times as far away as replays suggest.
 BEYOND = 1.5
 
@@ -286,7 +289,7 @@ class Ascent:
                 best, (reward, price) = found, first
         if best is None:
             return None
-        largest, rate = float(reward.max()), 1.0
+        largest, rate, fine = float(reward.max()), 1.0, 1.0
         scale = REWARD_STEP * largest, PRICE_STEP * np.maximum(price, PRICE_FACTOR / instance.capacity)
         while not self.stopped() and best.value < latency:
             spent = 1 - self.left_ns / self.budget_ns
@@ -296,7 +299,8 @@ class Ascent:
             if steps < LEAST_STEPS:
                 break
             self.left_ns -= steps * step_ns
-            higher = self.climb(best, (reward, price), smoothing, steps, (rate * scale[0], rate * scale[1]))
+            sizes = rate * scale[0], rate * scale[1]
+            higher = self.climb(best, (reward, price), (smoothing, fine * smoothing), steps, sizes)
             if self.stopped():
                 break
             further = 1.0 if rate == 1 else BEYOND
@@ -304,23 +308,24 @@ class Ascent:
             found = self.sweep(rounded(*point), self.left_ns)
             if found is not None and found.value > best.value:
                 best, (reward, price) = found, point
-                rate *= SHORTER
+                rate = max(SHORTER * rate, SHORTEST)
             else:
-                rate *= MUCH_SHORTER
+                # Packings are so many that even a little smoothing adds more to their maximum than a step gains.
+                rate, fine = max(MUCH_SHORTER * rate, SHORTEST), max(FINER * fine, FINEST)
         return best
 
     def climb(
         self,
         base: Found,
         point: tuple[FloatArray, FloatArray],
-        smoothing: float,
+        smoothing: tuple[float, float],
         steps: int,
         scale: tuple[float, FloatArray],
     ) -> tuple[FloatArray, FloatArray]:
         """Rewards and prices at which the sweep of others proves most.
 
         Steps along the smoothed slopes, each coordinate scaled by the size of its recent slopes (Kingma and Ba, Adam,
-        arXiv 1412.6980), ever shorter.
+        arXiv 1412.6980), ever shorter, with a smoothing that goes from the first to the second of two.
         """
         instance, count = self.instance, len(point[0])
         replay = Replay(instance, base.rewards.gains(instance), base.swept)
@@ -329,8 +334,8 @@ class Ascent:
         norm = np.concatenate((instance.types.count, np.full(len(point[1]), instance.capacity)))
         mean, square = np.zeros(len(here)), np.zeros(len(here))
         best, highest = here, -np.inf
-        for number in range(1, steps + 1):
-            value, slope = replay.bound(here[:count], here[count:], smoothing)
+        for number, smooth in enumerate(np.geomspace(*smoothing, steps).tolist(), 1):
+            value, slope = replay.bound(here[:count], here[count:], smooth)
             if value > highest:
                 best, highest = here, value
             slope /= norm
