@@ -17,7 +17,7 @@ from kvopt import Instance, Status, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
 from kvopt.exact.relaxation import MEDIUM, arcs_of, full_graph
-from kvopt.exact.search import SMALL_LABELS, Search
+from kvopt.exact.search import SMALL_LABELS, Pace, Search
 from kvopt.exact.watch import Watch
 from kvopt.generate import generate
 from kvopt.monitor import Monitor
@@ -90,6 +90,20 @@ def test_threads_change_nothing(types: int, requests: int, monkeypatch: pytest.M
         assert one.layers == other.layers
         for columns in zip(zip(*one.traces, strict=True), zip(*other.traces, strict=True), strict=True):
             assert np.array_equal(*map(np.concatenate, columns))
+
+
+def test_a_pass_behind_its_pace_is_given_up() -> None:
+    """It makes fewer children than its budget, and its bound holds; a pace that asks for nothing changes nothing."""
+    instance = generate("types", requests=20, types=3, seed=1)
+    optimum = solve(instance, "dp").total_latency
+    search = Search(instance, memory_prices(instance), Monitor(instance))
+    slow, free, whole = (
+        search.run(optimum + 40, budget=20_000, pace=pace) for pace in (Pace(0.5, 1.0), Pace(0.0, 0.0), None)
+    )
+    assert not slow.complete
+    assert slow.generated < whole.generated <= 20_000
+    assert search.ceiling(search.root_bound) <= slow.bound <= optimum
+    assert (free.generated, free.layers, free.bound) == (whole.generated, whole.layers, whole.bound)
 
 
 class StopsAtTheEnd(Monitor):

@@ -13,7 +13,7 @@ from kvopt.bounds import growth, packing, prices, volume
 from kvopt.bounds.bound import Bound
 from kvopt.exact.proof import search_certificate, sublimation_certificate
 from kvopt.exact.relaxation import ALL_TYPES, HEAVY, HUGE, LIGHT, MEDIUM, MIDDLE, TINY, Effort, relax
-from kvopt.exact.search import Pass, Search, profile_sizes
+from kvopt.exact.search import Pace, Pass, Search, profile_sizes
 from kvopt.exact.sublimation import Closed, climb
 from kvopt.large.annealing import Annealer
 from kvopt.model import Instance
@@ -52,6 +52,8 @@ class Attempt:
         Arcs after which sublimation is given up.
     packing_s : float
         Nominal seconds for a packing bound before it, 0 for none.
+    pace : Pace or None
+        Below which the proof is given up earlier.
     """
 
     effort: Effort | None
@@ -59,19 +61,24 @@ class Attempt:
     budget: int | None
     arcs: int
     packing_s: float = 0.0
+    pace: Pace | None = None
 
 
-#: With the prices of the fluid schedule, which cost nothing. Few requests are mostly settled sooner than better prices
-#: are found.
-QUICK, BRIEF = Attempt(TINY, 30, 20_000, 30_000), Attempt(TINY, 10, 2_000, 30_000)
+#: With the prices of the fluid schedule, which cost nothing; of more than a few requests one must be quick to come up
+#: to prices near the best.
+QUICK = Attempt(TINY, 30, 20_000, 30_000)
+PACED = replace(QUICK, pace=Pace(0.2, 1.1))
 FEW_REQUESTS = 15
 #: Then few types with prices near the best: a search first, because nothing tells beforehand whether it or the graph of
 #: all types ends earlier, and larger graphs.
 QUICK_FEW = (
-    Attempt(None, 30, 30_000, 1_000_000),
+    Attempt(None, 30, 30_000, 1_000_000, pace=Pace(0.2, 0.6)),
     Attempt(LIGHT, 100, 50_000, 1_000_000),
     Attempt(MIDDLE, 300, 50_000, 1_000_000),
 )
+#: The size of the graph does not depend on the number of requests, so with many of them it comes first.
+QUICK_MANY = (replace(QUICK_FEW[0], effort=LIGHT), QUICK_FEW[2])
+MANY_REQUESTS = 30
 #: One or two types have larger graphs that are still made faster than a search ends without them.
 QUICK_TWO = (Attempt(MEDIUM, 300, 50_000, 1_000_000),)
 #: Quick attempts that search even without a graph, the one before these included.
@@ -173,7 +180,10 @@ def quick_attempts(instance: Instance) -> tuple[Attempt, ...]:
     types = len(instance.types)
     if types > ALL_TYPES:
         return (QUICK,)
-    return (QUICK if instance.n <= FEW_REQUESTS else BRIEF, *(QUICK_TWO if types <= 2 else QUICK_FEW))
+    first = QUICK if instance.n <= FEW_REQUESTS else PACED
+    if types <= 2:
+        return (first, *QUICK_TWO)
+    return (first, *(QUICK_FEW if instance.n <= MANY_REQUESTS else QUICK_MANY))
 
 
 def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Closed | None:
@@ -194,7 +204,7 @@ def attempted(search: Search, attempt: Attempt, closed: Closed | None) -> tuple[
     done = search.run(threshold, attempt.beam, record=True)
     if done.cut:
         threshold = incumbent(search.monitor)
-        done = search.run(threshold, record=True, budget=attempt.budget)
+        done = search.run(threshold, record=True, budget=attempt.budget, pace=attempt.pace)
     return threshold, done
 
 

@@ -21,8 +21,8 @@ from kvopt.verify import MOST_CODES
 
 #: Costs to go that a checker had rather read than find again.
 CLAIMED_FROM = 20_000
-#: Compression levels of codes and of costs: higher ones take as long as a small search.
-LEVEL, COSTS_LEVEL = 4, 1
+#: Compression level: higher ones take as long as a small search.
+LEVEL = 1
 
 
 def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
@@ -47,10 +47,10 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
     )
 
 
-def compressed(stream: bytes, level: int = LEVEL) -> bytes:
+def compressed(stream: bytes) -> bytes:
     """The stream in zlib's format; what it is compressed with need not be larger than the stream itself."""
     window = min(max(len(stream).bit_length(), 9), zlib.MAX_WBITS)
-    packer = zlib.compressobj(level, wbits=window, memLevel=window - 7)
+    packer = zlib.compressobj(LEVEL, wbits=window, memLevel=window - 7)
     return packer.compress(stream) + packer.flush()
 
 
@@ -79,7 +79,7 @@ def relaxation_data(relaxation: Relaxation, scale: int) -> dict[str, Any]:
     cheapest = int((scale * graph.output - relaxation.multipliers).min())
     stream = second_differences(relaxation.cost, graph.reach(len(relaxation.cost) - 1), cheapest)
     stream = stream.astype("<i8", copy=False).tobytes()
-    return data | {"costs": base64.b64encode(compressed(stream, COSTS_LEVEL)).decode()}
+    return data | {"costs": base64.b64encode(compressed(stream)).decode()}
 
 
 @njit(cache=True, nogil=True)

@@ -48,8 +48,8 @@ class Effort:
     each: int = 2**31
 
 
-#: A millisecond; less with few requests, which a search settles as fast.
-TINY = Effort(arcs=30_000, work=1_200_000, each=1_500)
+#: A millisecond or two; less with few requests, which a search settles as fast.
+TINY = Effort(arcs=30_000, work=500_000, each=1_500)
 #: Some ten milliseconds.
 LIGHT = Effort(arcs=300_000, work=30_000_000)
 #: Up to a tenth of a second.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-#: A graph that has found more than 5 profiles for each one expanded, with a tenth of the arcs made that it may have, or
-#: 3 with a fifth of them, gets too large.
-HOPELESS = ((10, 5), (5, 3))
+#: A graph that has found more than 11 profiles for each one expanded, with a fortieth of the arcs made that it may
+#: have, or 8 with a twentieth of them, and so on, gets too large.
+HOPELESS = ((40, 11), (20, 8), (10, 5), (5, 3))
 
 
 class Shapes(NamedTuple):

@@ -34,6 +34,8 @@ BATCH = 16
 SMALL_LABELS, SMALL_CHILDREN = 4_000, 1 << 14
 #: Children of small layers after which the limits are looked at.
 SHARE = 20_000
+#: The same for a pass with a budget: this part of it at first, then as many as before.
+FIRST_SHARE = 1 / 20
 #: Children that no pass makes.
 UNLIMITED = 2**62
 
@@ -53,6 +55,21 @@ ALL_RULES = Rules()
 
 #: How a step ended, the labels not yet expanded, whether the beam dropped any, and what happened.
 Step: TypeAlias = tuple[int, Labels, bool, Trace]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Part of the layers that a promising pass has finished: `first` at the beginning, `last` at the end of its budget.
+
+    Layers grow and shrink again: a pass that is behind after a tenth of its budget will mostly not end within it.
+    """
+
+    first: float
+    last: float
+
+    def layers(self, used: float) -> float:
+        """The part after that part of the budget."""
+        return self.first + (self.last - self.first) * used
 
 
 @dataclass
@@ -228,10 +245,18 @@ class Search:
         """Total latency (integer, rounded up) that a kernel bound stands for."""
         return -((self.offset - bound) // self.scale)
 
-    def run(self, threshold: int, beam: int | None = None, record: bool = False, budget: int | None = None) -> Pass:
+    def run(
+        self,
+        threshold: int,
+        beam: int | None = None,
+        record: bool = False,
+        budget: int | None = None,
+        pace: Pace | None = None,
+    ) -> Pass:
         """One pass: every schedule with total latency below `threshold` is followed unless the beam drops it.
 
-        Better schedules go to the monitor. A pass gives up after more than `budget` children. Without a cut,
+        Better schedules go to the monitor. A pass gives up after more than `budget` children, or when a look at it
+        shows that it falls behind `pace`. Without a cut,
         `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules found and, when
         a limit stopped the pass, the bounds of the labels of the last finished layer.
         """
@@ -242,18 +267,19 @@ class Search:
         done = Pass(complete=False, bound=threshold)
         relaxed, packed = self._relaxed(), self._packed()
         while done.layers < n and len(labels.key) > 0:
+            share = SHARE if budget is None else min(SHARE, max(int(FIRST_SHARE * budget), done.generated))
             for step in (self._small_layers, self._large_layer):
                 most = UNLIMITED if budget is None else budget - done.generated
-                state, labels, cut, trace = step(
-                    labels, relaxed, packed, limit, -1 if beam is None else beam, record, most
-                )
+                limits = (limit, -1 if beam is None else beam, record, most, share)
+                state, labels, cut, trace = step(labels, relaxed, packed, *limits)
                 done.add(trace)
                 done.cut |= cut
                 if state != kernels.LARGE:
                     break
             self.monitor.report(layer=done.layers, of=n, labels=len(labels.key), beam=beam or "unlimited")
             unfinished = done.layers < n and len(labels.key) > 0
-            if state == kernels.EXCEEDED or (unfinished and self.monitor.stopped):
+            slow = budget is not None and pace is not None and done.layers < n * pace.layers(done.generated / budget)
+            if state == kernels.EXCEEDED or (unfinished and (slow or self.monitor.stopped)):
                 done.bound = min(threshold, self.ceiling(int(labels.bound.min())))
                 return done
         done.complete = not done.cut
@@ -264,15 +290,23 @@ class Search:
         return done
 
     def _small_layers(
-        self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int
+        self,
+        labels: Labels,
+        relaxed: Relaxed,
+        packed: Packed,
+        limit: int,
+        beam: int,
+        record: bool,
+        most: int,
+        share: int,
     ) -> Step:
         """Small layers, many in one call; none if the first is large."""
         fixed = (self.shapes, self.priced, relaxed, packed, self.rules)
-        limits = (limit, beam, record, most, SMALL_LABELS, SHARE)
+        limits = (limit, beam, record, most, SMALL_LABELS, share)
         return kernels.advance(self.watch.halt, labels, *fixed, *limits, self.room)
 
     def _large_layer(
-        self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int
+        self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int, _: int
     ) -> Step:
         """One layer, its labels and then its buckets shared out among threads."""
         left = int(labels.rem[0].sum()) - 1
