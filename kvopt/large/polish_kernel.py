@@ -1,10 +1,15 @@
-"""Numba kernel of the polisher: annealing of a whole start order, from some schedule that is not bad.
+"""Numba kernels of the polisher: annealing of a whole start order, from some schedule that is not bad.
 
 A move changes two places of the order, near to each other as a rule; behind the later one the same requests
-follow. There the value (priced regrets and idle memory so far, as in `kvopt.large.kernels`) tells early how the
-move will end: moves that are behind by some temperatures are refused at once, and those after which the same
-requests run in the same rounds as before change nothing. Few moves are followed to the end, where the total latency
-decides.
+follow. Few moves are followed to the end of the schedule:
+
+- Regrets of the two requests at each other's starts tell what a move between distant places will cost.
+- The value (priced regrets and idle memory so far, as in `kvopt.large.kernels`) tells early how the move will end.
+- Where the same requests run as before, from the same rounds, all later starts stay as they are, and so does
+  what they add to the total latency.
+
+A front has a row in `last`, `level` (as in `kvopt.large.kernels`) and `peak`: the memory in that last round, of equal
+last rounds in the first one. So tests in last rounds do not depend on each other, and compile to vector instructions.
 """
 
 from __future__ import annotations
@@ -12,7 +17,71 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from kvopt.large.kernels import first_fit, place, priced_idle, regret
+from kvopt.large.kernels import regret
+
+#: A round after all others.
+NEVER = 2**62
+
+
+@njit(cache=True, nogil=True)
+def first_fit(capacity, last, level, peak, row, running, prompt, output, t):
+    """First round p >= t in which a request can start beside the running ones of a row until its completion."""
+    p = t
+    while True:
+        moved = p
+        own_end = p + output - 1
+        beside, following = np.int64(0), np.int64(NEVER)
+        for j in range(running):
+            e = last[row, j]
+            # Each round later it holds a token less in round e; past e it is out of the way.
+            over = peak[row, j] + prompt + e - p + 1 - capacity
+            if e >= p and e <= own_end and over > 0:
+                moved = max(moved, min(p + over, e + 1))
+            if e >= own_end:
+                beside += level[row, j] + own_end
+                following = min(following, e)
+        if beside + prompt + output > capacity:
+            # Until the next completion the others only grow.
+            moved = max(moved, following + 2 - output)
+        if moved == p:
+            return p
+        p = moved
+
+
+@njit(cache=True, nogil=True)
+def place(last, level, peak, row, running, completed, prompt, output, p, into):
+    """Write the front behind a start in round p into a row, without what has completed by then.
+
+    Equal last rounds are in the order of their levels, so that equal fronts have equal rows.
+    """
+    end, own = p + output - 1, prompt + 1 - p
+    before = np.uint64(0)
+    for j in range(running):
+        e = last[row, j]
+        before += np.uint64(e < end or (e == end and level[row, j] <= own))
+    total = own + end
+    # Numba tests signed indices for being negative, and these loops would not compile to vector instructions.
+    one, gone, count = np.uint64(1), np.uint64(completed), np.uint64(running)
+    for j in range(before, count):
+        last[into, j - gone + one] = last[row, j]
+        level[into, j - gone + one] = level[row, j]
+        peak[into, j - gone + one] = peak[row, j]
+        total += level[row, j] + end
+    for j in range(gone, before):
+        last[into, j - gone] = last[row, j]
+        level[into, j - gone] = level[row, j]
+        peak[into, j - gone] = peak[row, j] + own + last[row, j]
+    k = before - gone
+    last[into, k], level[into, k], peak[into, k] = end, own, total
+
+
+@njit(cache=True, nogil=True)
+def same_front(last, level, row, other, running):
+    """Whether the first `running` entries of two rows are equal."""
+    for j in range(running):
+        if last[row, j] != last[other, j] or level[row, j] != level[other, j]:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -31,6 +100,7 @@ def polish(
     size,
     steps,
     heat,
+    apart,
     margin,
     seed,
 ):
@@ -46,24 +116,33 @@ def polish(
         Starts of the best schedule seen, by request.
     size : int
         No more requests than this can ever run at once.
+    apart : float
+        A move is not tried if regrets at each other's starts make it worse by more temperatures than this.
     margin : float
-        Moves are refused that are so many temperatures behind where the requests are the same again.
+        A move is refused where its value is so many temperatures behind the bar.
     """
     np.random.seed(seed)
     n = order.shape[0]
-    # Row k: the front behind the first k requests of the order.
-    last, level = np.empty((n + 1, size), dtype=np.int64), np.empty((n + 1, size), dtype=np.int64)
-    try_last, try_level = np.empty((n + 1, size), dtype=np.int64), np.empty((n + 1, size), dtype=np.int64)
-    running, now, latency = np.zeros((3, n + 1), dtype=np.int64)
-    try_running, try_now, try_latency = np.zeros((3, n + 1), dtype=np.int64)
+    # Arrays unpacked from one would count as strided, and loops over them would not compile to vector instructions.
+    rows = 2 * n + 2
+    last, level = np.empty((rows, size), dtype=np.int64), np.empty((rows, size), dtype=np.int64)
+    peak = np.empty((rows, size), dtype=np.int64)
+    running, now = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
+    # Sums over the running requests: levels, and level * plain + timed at the end, for the priced memory still to come.
+    levels, ahead = np.zeros(rows, dtype=np.int64), np.zeros(rows)
+    # The front behind the first k requests of the order is in row at[k], of the order tried in row try_at[k].
+    at, try_at = np.arange(n + 1), np.arange(n + 1, rows)
+    latency, try_latency = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1, dtype=np.int64)
     value, try_value = np.zeros(n + 1), np.zeros(n + 1)
+    cheapest, try_cheapest = np.zeros(n + 1), np.zeros(n + 1)
+    horizon = plain.shape[0] - 1
     trial = order.copy()
-    best, refused = np.int64(2) ** 62, False
+    best = np.int64(NEVER)
     for step in range(-1, steps):
         if step % 64 == 0 and halt[0] != 0:
             break
         # The move before the first only places the order as it is.
-        x, y, bar = 0, 0, np.inf
+        x, y, drawn = 0, 0, np.inf
         if step >= 0:
             x = np.random.randint(0, n - 1)
             y = min(n - 1, x + 1 + int(np.random.random() ** 5 * n))
@@ -71,55 +150,76 @@ def polish(
             if prompt[i] == prompt[j] and output[i] == output[j] and arrival[i] == arrival[j]:
                 continue
             kind = np.random.random()
+            early, late = now[at[x + 1]], now[at[y + 1]]
+            worse = 0.0
+            if kind < 0.75:
+                worse += regret(prompt[j], output[j], arrival[j], least[j], plain, timed, early)
+                worse -= regret(prompt[j], output[j], arrival[j], least[j], plain, timed, late)
+            if kind < 0.5 or kind >= 0.75:
+                worse += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, late)
+                worse -= regret(prompt[i], output[i], arrival[i], least[i], plain, timed, early)
+            if worse > apart * heat:
+                continue
             if kind < 0.5:
                 trial[x], trial[y] = j, i
             elif kind < 0.75:
                 trial[x] = j
-                trial[x + 1 : y + 1] = order[x:y]
+                for k in range(x, y):
+                    trial[k + 1] = order[k]
             else:
                 trial[y] = i
-                trial[x:y] = order[x + 1 : y + 1]
-            bar = latency[n] - heat * np.log(1.0 - np.random.random())
-        refused = False
+                for k in range(x, y):
+                    trial[k] = order[k + 1]
+            drawn = -heat * np.log(1.0 - np.random.random())
+        most = drawn + margin * heat
+        joined = n
+        row, late, floor = at[x], latency[x], cheapest[x]
         for k in range(x, n):
-            i = trial[k]
-            if k == x:
-                from_last, from_level = last[k], level[k]
-                count, t, total, late = running[k], now[k], value[k], latency[k]
-            else:
-                from_last, from_level = try_last[k], try_level[k]
-                count, t, total, late = try_running[k], try_now[k], try_value[k], try_latency[k]
-            p = first_fit(capacity, from_last, from_level, count, prompt[i], output[i], max(t, arrival[i]))
-            if p > t:
-                total += priced_idle(room, from_last, from_level, count, plain, timed, t, p)
-            total += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, p)
-            c = k + 1
-            try_running[c] = place(from_last, from_level, count, prompt[i], output[i], p, try_last[c], try_level[c])
-            try_now[c], try_value[c], try_latency[c] = p, total, late + p + output[i] - arrival[i]
-            if step < 0:
-                continue
+            i, c = trial[k], k + 1
+            count, t = running[row], now[row]
+            p = first_fit(capacity, last, level, peak, row, count, prompt[i], output[i], max(t, arrival[i]))
+            late += p + output[i] - arrival[i]
+            floor += least[i]
+            into, a = try_at[c], min(p, horizon)
+            completed, held, later = 0, levels[row], ahead[row]
+            while completed < count and last[row, completed] < p:
+                e = min(last[row, completed] + 1, horizon)
+                held -= level[row, completed]
+                later -= level[row, completed] * plain[e] + timed[e]
+                completed += 1
+            own, e = prompt[i] + 1 - p, min(p + output[i], horizon)
+            held += own
+            later += own * plain[e] + timed[e]
+            alive = count - completed + 1
+            total = late - floor + room[a] + later - held * plain[a] - alive * timed[a]
             # Values nearly always grow along the order: before the later place, too, they tell what will be refused.
-            if total > value[max(c, y + 1)] + margin * heat:
-                refused = True
+            if step >= 0 and total > value[max(c, y + 1)] + most:
+                joined = -1
                 break
-            if k >= y and p == now[c] and try_latency[c] == latency[c] and try_running[c] == running[c]:
-                same = True
-                for j in range(running[c]):
-                    if try_last[c, j] != last[c, j] or try_level[c, j] != level[c, j]:
-                        same = False
-                        break
-                if same:
-                    refused = True
-                    break
-        if not refused and (step < 0 or try_latency[n] <= bar):
-            for c in range(x + 1, n + 1):
-                for j in range(try_running[c]):
-                    last[c, j], level[c, j] = try_last[c, j], try_level[c, j]
-                running[c], now[c] = try_running[c], try_now[c]
-                value[c], latency[c] = try_value[c], try_latency[c]
-            order[x : y + 1] = trial[x : y + 1]
-            if latency[n] < best:
-                best = latency[n]
-                for c in range(n):
-                    starts[order[c]] = now[c + 1]
-        trial[x : y + 1] = order[x : y + 1]
+            place(last, level, peak, row, count, completed, prompt[i], output[i], p, into)
+            running[into], now[into], levels[into], ahead[into] = alive, p, held, later
+            try_value[c], try_latency[c], try_cheapest[c] = total, late, floor
+            row = into
+            was = at[c]
+            if step < 0 or k < y or p != now[was] or alive != running[was]:
+                continue
+            if same_front(last, level, row, was, alive):
+                joined = c
+                break
+        if joined >= 0:
+            change = late - latency[joined]
+            if step < 0 or change <= drawn:
+                for c in range(x + 1, joined + 1):
+                    at[c], try_at[c] = try_at[c], at[c]
+                    value[c], latency[c], cheapest[c] = try_value[c], try_latency[c], try_cheapest[c]
+                for c in range(joined + 1, n + 1 if change != 0 else 0):
+                    value[c] += change
+                    latency[c] += change
+                for k in range(x, y + 1):
+                    order[k] = trial[k]
+                if latency[n] < best:
+                    best = latency[n]
+                    for c in range(n):
+                        starts[order[c]] = now[at[c + 1]]
+        for k in range(x, y + 1):
+            trial[k] = order[k]

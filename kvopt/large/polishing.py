@@ -17,13 +17,13 @@ from kvopt.model import IntArray
 #: More requests are left to the windows: a move takes time in proportion to the requests behind it.
 MOST_REQUESTS = 500
 #: First and last temperature, in mean latencies of the schedule to be polished.
-HOT, COLD = 0.025, 0.001
+HOT, COLD = 0.022, 0.003
 #: Temperatures in between; the schedules of all threads are offered after each.
 STAGES = 60
 #: See `kvopt.large.polish_kernel.polish`.
-MARGIN = 3.0
+APART, MARGIN = 3.0, 1.5
 #: Moves for each request without a time limit, and of all threads in a first stage that measures the speed.
-MOVES, FIRST_MOVES = 10_000, 20_000
+MOVES, FIRST_MOVES = 20_000, 20_000
 
 
 def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = float("inf")) -> None:
@@ -57,7 +57,7 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
         begun = time.perf_counter()
         seeds = random.integers(2**31, size=len(orders)).tolist()
         given = watch.halt, instance.capacity, *annealer.columns, room
-        shape = annealer.most_running, moves, heat, MARGIN
+        shape = annealer.most_running, moves, heat, APART, MARGIN
         watch.run(polish, [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)])
         done, seconds = done + moves, seconds + time.perf_counter() - begun
         for into in found:
