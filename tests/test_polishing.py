@@ -8,8 +8,9 @@ import pytest
 from kvopt import Instance, Schedule, solve
 from kvopt.bounds import prices as price_bounds
 from kvopt.generate import generate
-from kvopt.large import polishing
+from kvopt.large import kernels, polishing
 from kvopt.large.annealing import Annealer
+from kvopt.large.polish_kernel import polish
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.verify import schedule_violations
@@ -38,6 +39,38 @@ def test_schedules_are_feasible_and_better(seed: int) -> None:
     assert schedule_violations(300, *columns, monitor.best_starts.tolist()) == []
     assert monitor.incumbent is not None
     assert monitor.incumbent < 0.99 * solve(instance, "svf").total_latency
+
+
+def decoded(instance: Instance, order: list[int]) -> list[int]:
+    """Starts of an order: each in the first round, not before the one before it, from which it fits."""
+    last, level = np.empty((2, instance.n + 1), dtype=np.int64)
+    running, now, starts = 0, 0, [0] * instance.n
+    for i in order:
+        s, o, a = int(instance.prompt[i]), int(instance.output[i]), int(instance.arrival[i])
+        now = kernels.first_fit(instance.capacity, last, level, running, s, o, max(now, a))
+        running = kernels.place(last.copy(), level.copy(), running, s, o, now, last, level)
+        starts[i] = now
+    return starts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_latency_is_that_of_the_order(seed: int) -> None:
+    """What is kept of earlier moves, and added to rows behind the place where a move ends, must not drift."""
+    random = np.random.default_rng(seed)
+    # Few different sizes: fronts with equal last rounds, and moves that end early, are frequent.
+    prompt, output = random.integers(0, 20, 60) * 10, random.integers(1, 12, 60) * 8
+    instance = Instance(300, prompt, output, random.integers(0, 200, 60) * (seed % 2))
+    annealer = Annealer(instance, price_bounds.fluid(instance), Monitor(instance))
+    order = np.argsort(instance.volume)
+    starts = np.zeros_like(order)
+    room = annealer.room(order, np.array(decoded(instance, order.tolist()))[order])
+    for heat in (20.0, 3.0):
+        given = np.zeros(1, np.int8), 300, *annealer.columns, room, order, starts, annealer.most_running
+        latency = polish(*given, 5_000, heat, polishing.APART, polishing.MARGIN, seed)
+        assert sorted(order.tolist()) == list(range(60))
+        expected = decoded(instance, order.tolist())
+        assert latency == Schedule(instance, expected).total_latency
+        assert Schedule(instance, starts).total_latency <= latency
 
 
 def test_is_reproducible() -> None:

@@ -120,6 +120,11 @@ def polish(
         A move is not tried if regrets at each other's starts make it worse by more temperatures than this.
     margin : float
         A move is refused where its value is so many temperatures behind the bar.
+
+    Returns
+    -------
+    int
+        Total latency of the order at the end.
     """
     np.random.seed(seed)
     n = order.shape[0]
@@ -223,3 +228,4 @@ def polish(
                         starts[order[c]] = now[at[c + 1]]
         for k in range(x, y + 1):
             trial[k] = order[k]
+    return latency[n]

@@ -1,7 +1,8 @@
-"""Polishing of a schedule: the whole start order is annealed at low temperature, judged by the total latency itself.
+"""Polishing of a schedule: the whole start order is annealed, judged by the total latency itself.
 
 The windows of `kvopt.large.annealing` never see what their last requests do to later ones; on some hundred requests
-there is time to follow every promising move to the end of the schedule. One order for each thread.
+there is time to follow every promising move to the end of the schedule. Where the large requests go is settled while
+it is hot, for better or worse: so some rivals begin, half of them from the order by volume, and one for each thread is left.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from kvopt.model import IntArray
 #: More requests are left to the windows: a move takes time in proportion to the requests behind it.
 MOST_REQUESTS = 500
 #: First and last temperature, in mean latencies of the schedule to be polished.
-HOT, COLD = 0.022, 0.003
-#: Temperatures in between; the schedules of all threads are offered after each.
+HOT, COLD = 0.027, 0.0033
+#: Temperatures in between; the schedules of all rivals are offered after each.
 STAGES = 60
+#: Rivals for each thread, and the temperatures after which the worse half is given up.
+RIVALS, HALVINGS = 4, (15, 30)
 #: See `kvopt.large.polish_kernel.polish`.
 APART, MARGIN = 3.0, 1.5
 #: Moves for each request without a time limit, and of all threads in a first stage that measures the speed.
@@ -44,24 +47,31 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
     order = np.lexsort((instance.volume, starts))
     room = annealer.room(order, starts[order])
     latency = float((starts + instance.output - instance.arrival).sum()) / instance.n
-    orders = [order.copy() for _ in range(monitor.workers)]
+    other = order if instance.has_arrivals else np.argsort(instance.volume, kind="stable")
+    orders = [(order, other)[k % 2].copy() for k in range(RIVALS * monitor.workers)]
     found = [starts.copy() for _ in orders]
     random = np.random.default_rng(seed)
     timed = deadline_s < float("inf")
-    moves = (FIRST_MOVES if timed else MOVES * instance.n // STAGES) // len(orders) + 1
+    moves = FIRST_MOVES if timed else MOVES * instance.n // STAGES
     done, seconds = 0, 0.0
     for stage, heat in enumerate(np.geomspace(HOT * latency, COLD * latency, STAGES).tolist()):
         if timed and stage > 0:
             left_s = max(0.0, deadline_s - monitor.elapsed_s)
-            moves = int(done / seconds * left_s / (STAGES - stage)) + 1
+            moves = int(done / seconds * left_s / (STAGES - stage))
+        each = moves // len(orders) + 1
         begun = time.perf_counter()
         seeds = random.integers(2**31, size=len(orders)).tolist()
         given = watch.halt, instance.capacity, *annealer.columns, room
-        shape = annealer.most_running, moves, heat, APART, MARGIN
-        watch.run(polish, [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)])
-        done, seconds = done + moves, seconds + time.perf_counter() - begun
+        shape = annealer.most_running, each, heat, APART, MARGIN
+        reached = watch.run(
+            polish, [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)]
+        )
+        done, seconds = done + each * len(orders), seconds + time.perf_counter() - begun
         for into in found:
             monitor.offer(into)
         if watch.halted:
             return
+        if stage + 1 in HALVINGS:
+            better = np.argsort(reached, kind="stable")[: len(orders) // 2].tolist()
+            orders, found = [orders[k] for k in better], [found[k] for k in better]
         monitor.report(polished=stage + 1)

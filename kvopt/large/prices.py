@@ -26,8 +26,8 @@ from kvopt.solving import Answer
 
 #: Moves of the first pass, how many times more each further one makes, and passes without a time limit.
 FIRST_MOVES, MORE, PASSES = 500_000, 4, 3
-#: Passes before the polisher where requests are few.
-POLISHED_PASSES = 2
+#: Passes before the polisher where requests are few: it makes more of the time than further ones do.
+POLISHED_PASSES = 1
 #: Part of the time left that the second pass gets, the later ones, and the last.
 SECOND_SHARE, LATER_SHARE, LAST_SHARE = 0.25, 0.9, 0.98
 #: Fewer moves for each request are not worth a pass: passes do not build on each other's schedules much.
