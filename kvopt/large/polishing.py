@@ -2,7 +2,8 @@
 
 The windows of `kvopt.large.annealing` never see what their last requests do to later ones; on some hundred requests
 there is time to follow every promising move to the end of the schedule. Where the large requests go is settled while
-it is hot, for better or worse: so some rivals begin, half of them from the order by volume, and one for each thread is left.
+it is hot, for better or worse: so some rivals begin, half of them from the order by volume, and one is left for
+each thread.
 """
 
 from __future__ import annotations
