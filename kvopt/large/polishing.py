@@ -2,8 +2,7 @@
 
 The windows of `kvopt.large.annealing` never see what their last requests do to later ones; on some hundred requests
 there is time to follow every promising move to the end of the schedule. Where the large requests go is settled while
-it is hot, for better or worse: so some rivals begin, half of them from the order by volume, and one is left for
-each thread.
+it is hot, for better or worse: so some rivals begin, half of them from the order by volume, and the better ones go on.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ MOST_REQUESTS = 500
 HOT, COLD = 0.027, 0.0033
 #: Temperatures in between; the schedules of all rivals are offered after each.
 STAGES = 60
-#: Rivals for each thread, and the temperatures after which the worse half is given up.
-RIVALS, HALVINGS = 4, (15, 30)
+#: Rivals for each thread, and the temperatures after which the worse half is given up; then copies fill the threads.
+RIVALS, HALVINGS = 4, (12, 24, 36)
 #: See `kvopt.large.polish_kernel.polish`.
 APART, MARGIN = 3.0, 1.5
 #: Moves for each request without a time limit, and of all threads in a first stage that measures the speed.
@@ -73,6 +72,7 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
         if watch.halted:
             return
         if stage + 1 in HALVINGS:
-            better = np.argsort(reached, kind="stable")[: len(orders) // 2].tolist()
-            orders, found = [orders[k] for k in better], [found[k] for k in better]
+            better = np.argsort(reached, kind="stable")[: max(1, len(orders) // 2)].tolist()
+            better *= max(1, monitor.workers // len(better))
+            orders, found = [orders[k].copy() for k in better], [found[k].copy() for k in better]
         monitor.report(polished=stage + 1)
