@@ -19,6 +19,7 @@ import time
 import numba as nb
 import numpy as np
 
+from kvopt.bounds.bound import HaltFlag
 from kvopt.bounds.fluid import fluid_prices, marginal_volumes
 from kvopt.model import FloatArray, IntArray, RequestTypes
 
@@ -34,7 +35,7 @@ CUT_OFF = 30.0
 STARTS_PER_S = 2e8
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def suffix_sums(prices: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Sums of prices from t on, and sums of these, shape (H + 1,); a completion after round H counts as H.
 
@@ -48,7 +49,7 @@ def suffix_sums(prices: FloatArray) -> tuple[FloatArray, FloatArray]:
     return once, twice
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def windows(
     prompt: IntArray,
     output: IntArray,
@@ -87,7 +88,7 @@ def windows(
     return value, first, last
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def smoothed_dual(
     prompt: IntArray,
     output: IntArray,
@@ -143,8 +144,9 @@ def smoothed_dual(
     return smooth - capacity * total, true - capacity * total
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def climb(
+    halt: HaltFlag,
     prompt: IntArray,
     output: IntArray,
     arrival: IntArray,
@@ -167,6 +169,8 @@ def climb(
     best, best_prices = -np.inf, prices
     at, previous, momentum = prices, prices, 1.0
     for _ in range(steps):
+        if halt[0]:
+            break
         value, true = smoothed_dual(prompt, output, arrival, count, capacity, at, smoothing, first, last, use)
         if true > best:
             best, best_prices = true, at
@@ -197,7 +201,12 @@ def climb(
 
 
 def ascend(
-    types: RequestTypes, capacity: int, rounds: int, time_limit_s: float, tolerance: float = 0.0
+    types: RequestTypes,
+    capacity: int,
+    rounds: int,
+    time_limit_s: float,
+    tolerance: float = 0.0,
+    halt: HaltFlag | None = None,
 ) -> FloatArray | None:
     """Prices of rounds 0 .. rounds - 1 that nearly maximise the dual.
 
@@ -211,6 +220,8 @@ def ascend(
     tolerance : float
         A stage ends when a step promises less than this many times its smoothing, in rounds: with few types 0.001 takes
         a tenth of the time and loses at most a tenth of a percent of the bound, mostly a hundredth.
+    halt : int8 array of shape (1,), optional
+        Once it is nonzero, the ascent ends with the best prices so far.
 
     Returns
     -------
@@ -222,19 +233,20 @@ def ascend(
     steps = min(MAX_STEPS, int(work))
     if steps < MIN_STEPS:
         return None
+    halt = np.zeros(1, dtype=np.int8) if halt is None else halt
     columns = types.prompt, types.output, types.arrival, types.count
     prices = fluid_prices(marginal_volumes(types, capacity, rounds))
     best, first, last = windows(*columns, capacity, prices, np.inf)
     # The curvature grows to what is needed in the first steps, which also load the kernel before the clock starts.
-    curvature = climb(*columns, capacity, prices, first, last, 1.0, 1.0, 1, 0.0)[2]
+    curvature = climb(halt, *columns, capacity, prices, first, last, 1.0, 1.0, 1, 0.0)[2]
     begun = time.perf_counter()
     reach = 2 * CUT_OFF
     for smoothing in np.geomspace(max(3.0, rounds / 200), LAST_SMOOTHING_ROUNDS, stages).tolist():
-        if time.perf_counter() - begun > 2 * time_limit_s:
+        if halt[0] or time.perf_counter() - begun > 2 * time_limit_s:
             break
         _, first, last = windows(*columns, capacity, prices, reach * smoothing)
         ahead, shown, bent = climb(
-            *columns, capacity, prices, first, last, smoothing, curvature, steps, tolerance * smoothing
+            halt, *columns, capacity, prices, first, last, smoothing, curvature, steps, tolerance * smoothing
         )
         value = windows(*columns, capacity, ahead, 0.0)[0]
         if value < shown - smoothing:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from kvopt.model import Certificate
+
+#: One number that a thread sets to a value other than zero to end the work of another.
+HaltFlag = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)

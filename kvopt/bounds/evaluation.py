@@ -13,7 +13,7 @@ import numpy as np
 from kvopt.model import IntArray
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def least_costs(prompt: IntArray, output: IntArray, arrival: IntArray, prices: IntArray, denominator: int) -> IntArray:
     """Minimum over all starts p >= a of ``(p + o - a) denominator + priced memory``, shape (K,).
 

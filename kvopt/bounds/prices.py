@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kvopt.bounds.bound import Bound
+from kvopt.bounds.bound import Bound, HaltFlag
 from kvopt.bounds.fluid import fluid_prices, marginal_volumes, priced_horizon
 from kvopt.model import Certificate, Instance, IntArray, exact_sum
 
@@ -47,7 +47,9 @@ class MemoryPrices:
     denominator: int
 
 
-def memory_prices(instance: Instance, *, time_limit_s: float = 1.0, tolerance: float = 0.0) -> MemoryPrices:
+def memory_prices(
+    instance: Instance, *, time_limit_s: float = 1.0, tolerance: float = 0.0, halt: HaltFlag | None = None
+) -> MemoryPrices:
     """Prices that nearly maximise the bound: ascent from the fluid prices, or these where the instance is large.
 
     Where not even one evaluation of fluid prices fits into the budget (with arrivals they are not convex), there are
@@ -61,6 +63,8 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0, tolerance: f
         prices stand when the number of types times the number of rounds exceeds about 7e5 for each second.
     tolerance : float
         How early the ascent ends where it gains little (`kvopt.bounds.ascent.ascend`).
+    halt : int8 array of shape (1,), optional
+        Once it is nonzero, the ascent ends with the best prices so far.
 
     Examples
     --------
@@ -72,7 +76,7 @@ def memory_prices(instance: Instance, *, time_limit_s: float = 1.0, tolerance: f
 
     rounds = priced_rounds(instance)
     if rounds <= MAX_ROUNDS_NOT_CONVEX:
-        prices = ascend(instance.types, instance.capacity, rounds, time_limit_s, tolerance)
+        prices = ascend(instance.types, instance.capacity, rounds, time_limit_s, tolerance, halt)
         if prices is not None:
             return rounded(instance, prices)
     starts = len(instance.types) * rounds if instance.has_arrivals else 0

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvopt.bounds import prices as plain
-from kvopt.bounds.bound import Bound
+from kvopt.bounds.bound import Bound, HaltFlag
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.model import Certificate, Instance, IntArray, exact_sum
 from kvopt.verify import MOST_ROOM_STEPS
@@ -64,7 +64,14 @@ def bound(instance: Instance, *, time_limit_s: float = 10.0) -> Bound:
     return improved(instance, prices, plain.certified(instance, prices), time_limit_s=time_limit_s)
 
 
-def improved(instance: Instance, prices: MemoryPrices, best: Bound, *, time_limit_s: float = 10.0) -> Bound:
+def improved(
+    instance: Instance,
+    prices: MemoryPrices,
+    best: Bound,
+    *,
+    time_limit_s: float = 10.0,
+    halt: HaltFlag | None = None,
+) -> Bound:
     """A room bound that is better than a given bound, or that bound.
 
     Parameters
@@ -75,6 +82,8 @@ def improved(instance: Instance, prices: MemoryPrices, best: Bound, *, time_limi
     best : Bound
     time_limit_s : float
         Budget in nominal seconds (`kvopt.bounds.room_ascent.ascend`): equal arguments give equal bounds.
+    halt : int8 array of shape (1,), optional
+        Once it is nonzero, the ascent ends.
     """
     from kvopt.bounds.room_ascent import ascend
 
@@ -86,7 +95,7 @@ def improved(instance: Instance, prices: MemoryPrices, best: Bound, *, time_limi
     if most * (1 + len(levels)) > MOST_ROOM_STEPS:
         return best
     start = prices.numerators / prices.denominator
-    for weights in ascend(types, instance.capacity, start, levels, time_limit_s):
+    for weights in ascend(types, instance.capacity, start, levels, time_limit_s, halt):
         room = rounded(instance, weights, levels)
         value = evaluate(instance, room)
         if value > best.value:

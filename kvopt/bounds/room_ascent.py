@@ -13,6 +13,7 @@ import time
 import numba as nb
 import numpy as np
 
+from kvopt.bounds.bound import HaltFlag
 from kvopt.model import FloatArray, IntArray, RequestTypes
 
 #: Smoothing falls geometrically over the stages, from rounds / 4000 to the last value.
@@ -30,7 +31,7 @@ SCALE_TOKENS = 150.0
 STARTS_PER_S = 8e7
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def suffix_sums(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Sums of each row from t on, and sums of these, both of shape (R, H + 1)."""
     rows, rounds = weights.shape
@@ -42,7 +43,7 @@ def suffix_sums(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     return once, twice
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def start_costs(s, o, a, level, scale, once, twice, credit, first, last, cost):
     """Latency + weighted memory - credit of each start from `first` to `last` - 1, into `cost`; returns the least."""
     rounds = once.shape[1] - 1
@@ -61,7 +62,7 @@ def start_costs(s, o, a, level, scale, once, twice, credit, first, last, cost):
     return least
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def credits(weights, level, scale, capacity, smoothing, use, credit, gradient):
     """Write each round's credit for a completion; or, with `use`, subtract the gradient of sum(use * credit).
 
@@ -100,7 +101,7 @@ def credits(weights, level, scale, capacity, smoothing, use, credit, gradient):
                         gradient[r, t] -= part * scale[r] * min(level[k + 1], level[r])
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def windows(prompt, output, arrival, weights, level, scale, capacity, smoothing, width):
     """For each type the range of starts within `width` of the least cost: first start, last start + 1."""
     rounds = weights.shape[1]
@@ -120,7 +121,7 @@ def windows(prompt, output, arrival, weights, level, scale, capacity, smoothing,
     return first, last
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def smoothed_bound(prompt, output, arrival, count, capacity, weights, level, scale, smoothing, first, last, gradient):
     """Smoothed bound at `weights` over the windows; writes its gradient."""
     rows, rounds = weights.shape
@@ -164,12 +165,16 @@ def smoothed_bound(prompt, output, arrival, count, capacity, weights, level, sca
     return total
 
 
-@nb.njit(cache=True)
-def climb(prompt, output, arrival, count, capacity, weights, level, scale, first, last, smoothing, curvature, steps):
+@nb.njit(cache=True, nogil=True)
+def climb(
+    halt, prompt, output, arrival, count, capacity, weights, level, scale, first, last, smoothing, curvature, steps
+):
     """Accelerated projected ascent at constant smoothing and windows, as in `kvopt.bounds.ascent`."""
     gradient, unused = np.empty_like(weights), np.empty_like(weights)
     at, previous, momentum = weights, weights, 1.0
     for _ in range(steps):
+        if halt[0]:
+            break
         value = smoothed_bound(
             prompt, output, arrival, count, capacity, at, level, scale, smoothing, first, last, gradient
         )
@@ -197,7 +202,12 @@ def climb(prompt, output, arrival, count, capacity, weights, level, scale, first
 
 
 def ascend(
-    types: RequestTypes, capacity: int, prices: FloatArray, levels: IntArray, time_limit_s: float
+    types: RequestTypes,
+    capacity: int,
+    prices: FloatArray,
+    levels: IntArray,
+    time_limit_s: float,
+    halt: HaltFlag | None = None,
 ) -> list[FloatArray]:
     """Weights that nearly maximise the room bound, from given prices and no charges: the last of each stage.
 
@@ -211,6 +221,8 @@ def ascend(
     time_limit_s : float
         Sets the number of steps by a nominal speed, so that equal arguments give equal weights; a machine more
         than twice slower than that ends early.
+    halt : int8 array of shape (1,), optional
+        Once it is nonzero, the ascent ends with the weights it has.
 
     Returns
     -------
@@ -225,22 +237,23 @@ def ascend(
         return []
     level = np.concatenate(([np.iinfo(np.int32).max], levels))
     scale = np.concatenate(([1.0], SCALE_TOKENS / levels))
+    halt = np.zeros(1, dtype=np.int8) if halt is None else halt
     columns = types.prompt, types.output, types.arrival
     weights = np.zeros((len(level), rounds))
     weights[0] = prices
     # The curvature grows to what is needed in the first steps, which also load the kernel before the clock starts.
     first, last = windows(*columns, weights, level, scale, capacity, 1.0, 1.0)
-    curvature = climb(*columns, types.count, capacity, weights, level, scale, first, last, 1.0, 1.0, 1)[1]
+    curvature = climb(halt, *columns, types.count, capacity, weights, level, scale, first, last, 1.0, 1.0, 1)[1]
     begun = time.perf_counter()
     found = []
     hot = max(rounds * FIRST_SMOOTHING, LAST_SMOOTHING_ROUNDS)
     for smoothing in np.geomspace(hot, LAST_SMOOTHING_ROUNDS, STAGES).tolist():
-        if time.perf_counter() - begun > 2 * time_limit_s:
+        if halt[0] or time.perf_counter() - begun > 2 * time_limit_s:
             break
         width = 2 * CUT_OFF * smoothing
         first, last = windows(*columns, weights, level, scale, capacity, smoothing * CREDIT_SMOOTHING, width)
         weights, curvature = climb(
-            *columns, types.count, capacity, weights, level, scale, first, last, smoothing, curvature, steps
+            halt, *columns, types.count, capacity, weights, level, scale, first, last, smoothing, curvature, steps
         )
         found.append(weights * scale[:, None])
     return found

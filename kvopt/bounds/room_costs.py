@@ -8,7 +8,7 @@ import numpy as np
 from kvopt.model import IntArray
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def least_room_costs(
     prompt: IntArray,
     output: IntArray,

@@ -32,9 +32,11 @@ class Watch:
         """Whether some kernel may have been cut short."""
         return bool(self.halt[0])
 
-    def run(self, work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Results of ``work(*a)`` for each a, in order, on as many threads as the monitor allows."""
-        with ThreadPoolExecutor(min(self.monitor.workers, len(arguments))) as pool:
+    def run(
+        self, work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], threads: int | None = None
+    ) -> list[Any]:
+        """Results of ``work(*a)`` for each a, in order, on as many threads as are given or else the monitor allows."""
+        with ThreadPoolExecutor(min(threads or self.monitor.workers, len(arguments))) as pool:
             futures = [pool.submit(work, *a) for a in arguments]
             open_ = set(futures)
             while open_:

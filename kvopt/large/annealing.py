@@ -9,6 +9,7 @@ winners", Aldous and Vazirani, FOCS 1994).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +67,19 @@ class Annealer:
     ----------
     moves, seconds : float
         Moves of all finished stages and the wall-clock time they took.
+    threads : callable
+        Called before each stage: how many threads it may use, by default all that the monitor allows.
     most_running : int
         No more requests than this can ever run at once.
     """
 
-    def __init__(self, instance: Instance, prices: MemoryPrices, monitor: Monitor) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        prices: MemoryPrices,
+        monitor: Monitor,
+        threads: Callable[[], int] | None = None,
+    ) -> None:
         types = instance.types
         per_type = least_costs(types.prompt, types.output, types.arrival, prices.numerators, prices.denominator)
         least = (np.asarray(per_type, dtype=np.float64) / prices.denominator)[types.of_request]
@@ -78,6 +87,7 @@ class Annealer:
         plain = np.concatenate(([0.0], np.cumsum(price)))
         timed = np.concatenate(([0.0], np.cumsum(price * np.arange(len(price)))))
         self.instance, self.monitor, self.watch = instance, monitor, Watch(monitor)
+        self.threads = threads or (lambda: monitor.workers)
         self.columns = (instance.prompt, instance.output, instance.arrival, least, plain, timed)
         self._price = price
         self.moves, self.seconds = 0.0, 0.0
@@ -132,7 +142,7 @@ class Annealer:
                 self._call(rival, usual, room, stage, int(steps) + 1, own)
                 for rival, own in zip(rivals, seeds, strict=True)
             ]
-            outlook = self.watch.run(kernels.anneal, calls)
+            outlook = self.watch.run(kernels.anneal, calls, self.threads())
             if self.watch.halted:
                 # Starts are not complete, but the orders are: a list policy follows them in no time.
                 for rival in rivals:

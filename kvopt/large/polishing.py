@@ -53,20 +53,25 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
     random = np.random.default_rng(seed)
     timed = deadline_s < float("inf")
     moves = FIRST_MOVES if timed else MOVES * instance.n // STAGES
+    # Seconds of all threads: while the bound takes one of them, the moves are planned for all the same.
     done, seconds = 0, 0.0
     for stage, heat in enumerate(np.geomspace(HOT * latency, COLD * latency, STAGES).tolist()):
         if timed and stage > 0:
             left_s = max(0.0, deadline_s - monitor.elapsed_s)
-            moves = int(done / seconds * left_s / (STAGES - stage))
+            moves = int(done / seconds * left_s * monitor.workers / (STAGES - stage))
         each = moves // len(orders) + 1
-        begun = time.perf_counter()
+        threads, begun = annealer.threads(), time.perf_counter()
+        if monitor.gap_reached:
+            return
         seeds = random.integers(2**31, size=len(orders)).tolist()
         given = watch.halt, instance.capacity, *annealer.columns, room
         shape = annealer.most_running, each, heat, APART, MARGIN
         reached = watch.run(
-            polish, [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)]
+            polish,
+            [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)],
+            threads,
         )
-        done, seconds = done + each * len(orders), seconds + time.perf_counter() - begun
+        done, seconds = done + each * len(orders), seconds + threads * (time.perf_counter() - begun)
         for into in found:
             monitor.offer(into)
         if watch.halted:

@@ -13,12 +13,15 @@ local choices know what they cost the rest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from kvopt.bounds import growth, room, volume
 from kvopt.bounds import prices as price_bounds
+from kvopt.bounds import volume
 from kvopt.large import polishing
 from kvopt.large.annealing import Annealer
+from kvopt.large.bounding import Bounding
 from kvopt.model import Instance, IntArray
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
@@ -36,6 +39,8 @@ THIN_PASS = 250
 MOST_IN_VAIN = 3
 #: Longest part of the time limit that goes to the bound.
 BOUND_SHARE, BOUND_LIMIT_S = 0.3, 10.0
+#: Where the bound is found beside the search, that waits so long, as small instances may need none.
+HEAD_START_S = 0.2
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -50,13 +55,17 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     monitor.raise_bound(bound.value)
     passes = 0
     if not (monitor.stopped or monitor.gap_reached):
-        prices = price_bounds.memory_prices(instance, time_limit_s=limit)
-        bound = max(bound, growth.improved(instance, prices, time_limit_s=limit), key=lambda found: found.value)
-        monitor.raise_bound(bound.value)
-        bound = room.improved(instance, prices, bound, time_limit_s=limit / 2)
-        monitor.raise_bound(bound.value)
-        # Identical requests have but one order.
-        passes = anneal(instance, prices, monitor) if len(instance.types) > 1 else 0
+        with Bounding(instance, monitor, bound, limit) as bounding:
+            # Smooth prices tell better than those of a linear programme how a move of the polisher will end.
+            smooth = instance.n <= polishing.MOST_REQUESTS and not instance.has_arrivals
+            # Without a time limit the search must not depend on when the bound is there.
+            beside = smooth and monitor.workers > 1 and monitor.time_limit_s is not None
+            bounding.wait(min(HEAD_START_S, limit) if beside else float("inf"))
+            # Identical requests have but one order.
+            if len(instance.types) > 1:
+                prices = price_bounds.fluid(instance) if smooth else bounding.prices
+                passes = anneal(instance, prices, monitor, lambda: monitor.workers - bounding.collect())
+        bound = bounding.best
     return Answer(
         lower_bound=bound.value,
         certificate=bound.certificate,
@@ -64,9 +73,14 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     )
 
 
-def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monitor) -> int:
-    """Offer annealed schedules to the monitor; the number of passes finished."""
-    annealer = Annealer(instance, prices, monitor)
+def anneal(
+    instance: Instance,
+    prices: price_bounds.MemoryPrices,
+    monitor: Monitor,
+    threads: Callable[[], int] | None = None,
+) -> int:
+    """Offer annealed schedules to the monitor; the number of passes finished. For `threads` see `Annealer`."""
+    annealer = Annealer(instance, prices, monitor, threads)
     done = in_vain = 0
     polished = instance.n <= polishing.MOST_REQUESTS
     passes = POLISHED_PASSES if polished else PASSES
@@ -95,9 +109,6 @@ def anneal(instance: Instance, prices: price_bounds.MemoryPrices, monitor: Monit
         assert monitor.best_starts is not None
         timed = monitor.time_limit_s is not None
         deadline_s = monitor.elapsed_s + LAST_SHARE * monitor.remaining_s if timed else float("inf")
-        if not instance.has_arrivals:
-            # Smooth prices tell better than those of a linear programme how a move will end.
-            annealer = Annealer(instance, price_bounds.fluid(instance), monitor)
         polishing.run(annealer, monitor.best_starts, seed(monitor, done), deadline_s)
     return done
 
