@@ -4,7 +4,8 @@ Bound: Lagrangian memory prices (`kvopt.bounds.prices`), with a charge for the m
 about to grow into: free in each round where there is time for that (`kvopt.bounds.room`), of a simple form for large
 backlogs (`kvopt.bounds.growth`); or the volume bound; certified. Schedules: the list policies, then annealing of the
 start order, guided by the prices (`kvopt.large.annealing`), and polishing of what comes out where requests are few
-(`kvopt.large.polishing`).
+(`kvopt.large.polishing`). These few need no more than the fluid prices, so the bound is found beside the search
+(`kvopt.large.bounding`).
 
 For any prices the total latency of a schedule is the bound plus each request's regret (its priced cost less
 the least one) plus the priced idle memory; the annealer minimises these two for the part decided so far, so
