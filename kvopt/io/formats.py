@@ -178,12 +178,21 @@ def row_rule_errors(capacity: int | None, rows: dict[int, RequestRow]) -> Iterat
             known.add(name)
 
 
+def not_json(data: bytes, error: Exception) -> str:
+    """Why bytes are no JSON text; of wrong UTF-8 with place and byte, which msgspec does not tell from 0.23 on."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as wrong:
+        error = wrong
+    return f"not valid JSON ({error})"
+
+
 def instance_errors(data: bytes) -> Iterator[str]:
     """Every error of a file that does not decode as an `InstanceFile`, or repeats a key."""
     try:
         raw = msgspec.json.decode(data)
     except NOT_JSON as error:
-        yield f"not valid JSON ({error})"
+        yield not_json(data, error)
         return
     yield from repeated_keys(data)
     if not isinstance(raw, dict):
@@ -355,7 +364,7 @@ def result_errors(data: bytes) -> Iterator[str]:
     try:
         raw = msgspec.json.decode(data)
     except NOT_JSON as error:
-        yield f"not valid JSON ({error})"
+        yield not_json(data, error)
         return
     yield from repeated_keys(data)
     if not isinstance(raw, dict):
