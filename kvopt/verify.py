@@ -1367,7 +1367,7 @@ class Packing:
         self.unit = denominator if unit is None else unit
         if self.unit % denominator:
             raise Refusal("the denominator of a packing must divide that of the search")
-        self.scale, self.capacity = self.unit // denominator, problem.capacity
+        self.scale = self.unit // denominator
         rewards = whole_list(certificate, "rewards", 0)
         if len(rewards) != len(problem.types):
             raise Refusal("there must be one reward for each type")

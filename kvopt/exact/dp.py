@@ -163,7 +163,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         cheap = [volume.bound(instance), growth.improved(instance, search.prices)]
         if closed is not None:
             cheap.append(Bound(closed.threshold, sublimation_certificate(closed)))
-        if search.packing is not None:
+        if search.packing is not None and search.packing.value >= proof.bound:
             cheap.append(search.packing.bound)
         best = max(cheap, key=lambda bound: bound.value)
         if best.value > proof.bound or (proof.layers == 0 and best.value == proof.bound):
