@@ -13,6 +13,7 @@ import base64
 import gzip
 import hashlib
 import json
+import struct
 import sys
 import zlib
 from array import array
@@ -718,7 +719,7 @@ class Replay:
         class_of, multipliers = whole_list(data, "class_of", 0), whole_list(data, "multipliers", -NEVER)
         if len(class_of) != len(self.count) or set(class_of) != set(range(len(multipliers))):
             raise Refusal("class_of must give each type one of the classes, and leave no class empty")
-        self.relaxation = Relaxation(self, class_of, multipliers, data.get("costs"))
+        self.relaxation = Relaxation(self, class_of, multipliers, data.get("costs"), data.get("row_of"))
         return self.relaxation
 
     def cost_tables(self) -> tuple[list[list[int]], list[list[int]]]:
@@ -1001,7 +1002,9 @@ class Relaxation:
     found on demand and kept, exact or, where that is enough, as bounds.
     """
 
-    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int], costs: Any = None) -> None:
+    def __init__(
+        self, replay: Replay, class_of: list[int], multipliers: list[int], costs: Any = None, row_of: Any = None
+    ) -> None:
         members: list[list[int]] = [[] for _ in multipliers]
         for k, c in enumerate(class_of):
             members[c].append(k)
@@ -1024,7 +1027,7 @@ class Relaxation:
         #: Costs that the certificate claims, once they have been tested.
         self.claimed: ClaimedCosts | None = None
         if costs is not None:
-            self.claimed = ClaimedCosts(self, requests, costs)
+            self.claimed = ClaimedCosts(self, requests, costs, row_of)
             self.empty = [self.claimed.cost(j, 0) for j in range(requests + 1)]
             return
         #: For each j: least cost of j starts from the empty worker, and at most that of the j - 1 after a start of
@@ -1104,7 +1107,7 @@ class ClaimedCosts:
     tests a start for all numbers at once. Nodes are numbered in the order in which starts lead to them.
     """
 
-    def __init__(self, relaxation: Relaxation, requests: int, text: Any) -> None:
+    def __init__(self, relaxation: Relaxation, requests: int, text: Any, row_of: Any) -> None:
         self.fields = fields = requests + 1
         values = array("q")
         data = unpacked(text)
@@ -1122,7 +1125,7 @@ class ClaimedCosts:
             raise Refusal("costs are too large for their fields")
         ones = sum(1 << 64 * j for j in range(fields))
         guards, tops = ones << 63, 3 * ones << 62
-        number, nodes, rows = {0: 0}, [0], list[int]()
+        rows = list[int]()
         base = [ZERO] * fields
         for at in range(len(values) // fields):
             # Second differences, of the first node's costs and of what the others' are above them.
@@ -1139,6 +1142,9 @@ class ClaimedCosts:
             rows.append(int.from_bytes(row.tobytes(), "little"))
             if rows[-1] & tops:
                 raise Refusal("a claimed cost is out of range")
+        if row_of is not None:
+            rows = self._chosen(rows, unpacked(row_of), allowance)
+        number, nodes = {0: 0}, [0]
         self.number, self.rows = number, rows
         # What a start adds, for each number of starts to come, and the guards; nothing is asked of no start.
         added: dict[tuple[int, int, int], int] = {}
@@ -1166,6 +1172,17 @@ class ClaimedCosts:
                         added[wait, move, c] = more
                     if (below + more + (rows[to] << 64)) & guards != guards:
                         raise Refusal("a claimed cost is above that of a start and what follows")
+
+    @staticmethod
+    def _chosen(rows: list[int], data: bytes, allowance: Allowance) -> list[int]:
+        """A row for each profile, as 32-bit numbers name them."""
+        if len(data) % 4:
+            raise Refusal("names of rows of claimed costs are cut off")
+        allowance.take(len(data) // 4, 3 * len(data))
+        try:
+            return [rows[name] for (name,) in struct.iter_unpack("<I", data)]
+        except IndexError:
+            raise Refusal(f"there are {len(rows)} rows of claimed costs, and a profile has another") from None
 
     def cost(self, j: int, node: int) -> int:
         """Claimed cost of j more starts from a node."""

@@ -22,6 +22,9 @@ def warming_up(instance: Instance) -> bool:
     return instance.name == "warm-up"
 
 
+hesitated: list[bool] = []
+
+
 def honest(instance: Instance, monitor: Monitor) -> Answer:
     """All requests one after the other, no bound."""
     monitor.offer(np.cumsum(instance.output) - instance.output)
@@ -101,3 +104,11 @@ def late(instance: Instance, monitor: Monitor) -> Answer:
     if compiled() > before:
         time.sleep(0.7)
     return answer
+
+
+def hesitant(instance: Instance, monitor: Monitor) -> Answer:
+    """Takes longer the first time."""
+    if not warming_up(instance) and not hesitated:
+        hesitated.append(True)
+        time.sleep(0.08)
+    return honest(instance, monitor)

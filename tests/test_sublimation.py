@@ -138,13 +138,21 @@ def test_claimed_costs_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     certificate = sublimation_certificate(closed).as_dict()
     best = solve(EXAMPLE, "dp-reference").total_latency
     assert proved(EXAMPLE, certificate) == best
-    values = np.frombuffer(zlib.decompress(base64.b64decode(certificate["relaxation"]["costs"])), dtype="<i8")
+    fields = EXAMPLE.n + 1
+    rows = np.frombuffer(zlib.decompress(base64.b64decode(certificate["relaxation"]["costs"])), dtype="<i8")
+    row_of = np.frombuffer(zlib.decompress(base64.b64decode(certificate["relaxation"]["row_of"])), dtype="<u4")
+    assert len(rows) < len(row_of) * fields
+    values = rows.reshape(-1, fields)[row_of].ravel()
 
-    def with_values(changed: np.ndarray) -> int | None:
+    def with_values(changed: np.ndarray, row_of: np.ndarray | None = None) -> int | None:
         text = base64.b64encode(zlib.compress(changed.astype("<i8").tobytes())).decode()
-        return proved(EXAMPLE, certificate | {"relaxation": certificate["relaxation"] | {"costs": text}})
+        claims = certificate["relaxation"] | {"costs": text, "row_of": None}
+        if row_of is not None:
+            claims["row_of"] = base64.b64encode(zlib.compress(row_of.tobytes())).decode()
+        return proved(EXAMPLE, certificate | {"relaxation": claims})
 
     assert with_values(values) == best
+    assert with_values(rows, row_of) == best
     refused = 0
     for at in range(0, len(values), 7):
         for more in (1, -1, closed.scale, -closed.scale, 2**61, -(2**61)):
@@ -154,7 +162,17 @@ def test_claimed_costs_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
             assert bound is None or bound <= best
             refused += bound is None
     assert refused > len(values) // 7
-    fields = EXAMPLE.n + 1
+    assert with_values(rows, row_of[:-1]) is None
+    assert with_values(rows, row_of.astype("<u2")) is None
+    refused = 0
+    for at in range(0, len(row_of), 5):
+        for name in (0, 1, len(rows) // fields - 1, len(rows) // fields):
+            changed = row_of.copy()
+            changed[at] = name
+            bound = with_values(rows, changed)
+            assert bound is None or bound <= best
+            refused += bound is None
+    assert refused > len(row_of) // 5
     for wrong in (values[:-fields], values[:-1], values[:0]):
         assert with_values(wrong) is None
     assert with_values(np.append(values, values[:fields])) == best

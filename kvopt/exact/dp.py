@@ -66,7 +66,7 @@ class Attempt:
 
 #: With the prices of the fluid schedule, which cost nothing; of more than a few requests one must be quick to come up
 #: to prices near the best.
-QUICK = Attempt(TINY, 30, 20_000, 30_000)
+QUICK = Attempt(TINY, 20, 20_000, 30_000)
 PACED = replace(QUICK, pace=Pace(0.2, 1.1))
 FEW_REQUESTS = 15
 #: Then few types with prices near the best: a search first, because nothing tells beforehand whether it or the graph of

@@ -42,7 +42,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "relaxation": None if relaxation is None else relaxation_data(relaxation, search.scale),
             "packing": None if packing is None else packing.bound.certificate.data,
             "layers": done.layers,
-            "codes": base64.b64encode(compressed(b"".join(part.tobytes() for part in parts))).decode(),
+            "codes": encoded(np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)),
         },
     )
 
@@ -77,31 +77,60 @@ def relaxation_data(relaxation: Relaxation, scale: int) -> dict[str, Any]:
         return data
     graph = relaxation.graph
     cheapest = int((scale * graph.output - relaxation.multipliers).min())
-    stream = second_differences(relaxation.cost, graph.reach(len(relaxation.cost) - 1), cheapest)
-    stream = stream.astype("<i8", copy=False).tobytes()
-    return data | {"costs": base64.b64encode(compressed(stream)).decode()}
+    rows, row_of = second_differences(relaxation.cost, graph.reach(len(relaxation.cost) - 1), cheapest)
+    rows, row_of = rows.astype("<i8", copy=False), row_of.astype("<u4", copy=False)
+    return data | {"costs": encoded(rows), "row_of": encoded(row_of)}
+
+
+def encoded(values: np.ndarray) -> str:
+    """The bytes of an array in zlib's format and base64."""
+    return base64.b64encode(compressed(values.tobytes())).decode()
 
 
 @njit(cache=True, nogil=True)
 def second_differences(cost, reach, cheapest):
-    """A row for each profile: differences of differences of its costs to go, of all but the first above the first's.
+    """Rows of a profile's costs to go: differences of differences, of all but the first of what is above the first's.
 
     Costs that are of no meaning become some that compress well. So long as they fall by `fall` with each start to
     come, measured by the first row, they are no more than a start, at least `cheapest`, and what follows, of meaning
-    or not.
+    or not. Many profiles have the same.
+
+    Returns
+    -------
+    the different rows, the first profile's first, and the row of each profile
     """
     layers, nodes = cost.shape
     fall = np.int64(0)
     for j in range(1, layers):
         fall = max(fall, cost[j, 0] - cost[j - 1, 0] - cheapest)
     rows = np.empty((nodes, layers), dtype=np.int64)
+    row_of = np.zeros(nodes, dtype=np.uint32)
+    size = 1
+    while size < 2 * nodes:
+        size *= 2
+    slot = np.full(size, -1, dtype=np.int32)
+    found = 0
     for c in range(nodes):
         before = step = np.int64(0)
+        code = np.uint64(0)
         for j in range(layers):
             above = cost[j, c] - (cost[j, 0] if c > 0 else 0) if c < reach[j] else -fall * j
-            rows[c, j] = above - before - step
+            rows[found, j] = above - before - step
             before, step = above, above - before
-    return rows
+            code = (code ^ np.uint64(rows[found, j])) * np.uint64(0x9E3779B97F4A7C15)
+            code ^= code >> np.uint64(32)
+        if c == 0:
+            # All others are differences from this one, so it is shared with none.
+            found = 1
+            continue
+        at = np.int64(code & np.uint64(size - 1))
+        while slot[at] >= 0 and not np.array_equal(rows[slot[at]], rows[found]):
+            at = (at + 1) & (size - 1)
+        if slot[at] < 0:
+            slot[at] = found
+            found += 1
+        row_of[c] = slot[at]
+    return rows[:found], row_of
 
 
 @njit(cache=True, nogil=True)

@@ -34,7 +34,7 @@ BATCH = 16
 SMALL_LABELS, SMALL_CHILDREN = 4_000, 1 << 14
 #: Children of small layers after which the limits are looked at.
 SHARE = 20_000
-#: The same for a pass with a budget: this part of it at first, then as many as before.
+#: The same for a pass with a pace: this part of its budget at first, then as many as before.
 FIRST_SHARE = 1 / 20
 #: Children that no pass makes.
 UNLIMITED = 2**62
@@ -267,7 +267,9 @@ class Search:
         done = Pass(complete=False, bound=threshold)
         relaxed, packed = self._relaxed(), self._packed()
         while done.layers < n and len(labels.key) > 0:
-            share = SHARE if budget is None else min(SHARE, max(int(FIRST_SHARE * budget), done.generated))
+            share = SHARE
+            if budget is not None and pace is not None:
+                share = min(SHARE, max(int(FIRST_SHARE * budget), done.generated))
             for step in (self._small_layers, self._large_layer):
                 most = UNLIMITED if budget is None else budget - done.generated
                 limits = (limit, -1 if beam is None else beam, record, most, share)
