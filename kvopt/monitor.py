@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,8 @@ MOST_WORKERS = 1_000
 MOST_GB, MOST_GAP = 1e9, 1e9
 #: Seconds between two progress reports, and between two looks at the memory in use.
 REPORT_EVERY_S, WEIGH_EVERY_S = 0.2, 0.02
+#: Part of the machine's memory that is the limit where none is given: beyond the machine's, a run would be killed.
+SAFE_SHARE = 0.75
 
 
 def resident_gb(process: int | None = None) -> float:
@@ -31,6 +37,16 @@ def resident_gb(process: int | None = None) -> float:
             return int(file.read().split()[1]) * resource.getpagesize() / 1e9
     except OSError:
         return 0.0 if process else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+@cache
+def machine_gb() -> float:
+    """Memory of the machine in GB, or less where this process's control group may only have less (Linux)."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            most = min(most, int(Path(path).read_text(encoding="ascii")))
+    return most / 1e9
 
 
 class Monitor:
@@ -43,7 +59,8 @@ class Monitor:
     ----------
     instance : Instance
     time_limit_s, memory_limit_gb : float, optional
-        Wall-clock seconds (pauses for compilation apart) and gigabytes of resident memory; None for no limit.
+        Wall-clock seconds (pauses for compilation apart), None for no limit; and gigabytes of resident memory, by
+        default three quarters of what the machine has.
     target_gap : float
         Relative gap at which to stop, 0 for a proof of optimality.
     seed : int
@@ -86,6 +103,8 @@ class Monitor:
         self.trajectory: list[tuple[float, int | None, int | None]] = []
         self._on_progress = on_progress
         self._out_of_memory = False
+        #: Resident memory at which the run must end.
+        self.most_gb = SAFE_SHARE * machine_gb() if self.memory_limit_gb is None else self.memory_limit_gb
         self._started = self._last_weighed = time.perf_counter()
         self._paused_at: float | None = None
         #: Seconds during which the clock stood still.
@@ -118,13 +137,13 @@ class Monitor:
             return "interrupted"
         if self.remaining_s <= 0:
             return "time limit"
-        if self.memory_limit_gb is not None and not self._out_of_memory:
+        if not self._out_of_memory:
             now = time.perf_counter()
             if now - self._last_weighed < WEIGH_EVERY_S:
                 return None
             self._last_weighed = now
             used_gb = resident_gb() + sum(resident_gb(child) for child in self.children)
-            self._out_of_memory = used_gb > self.memory_limit_gb  # stays so when the solver frees its memory
+            self._out_of_memory = used_gb > self.most_gb  # stays so when the solver frees its memory
         return "memory limit" if self._out_of_memory else None
 
     @property

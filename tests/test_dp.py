@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given
 from strategies import instances
 
-from kvopt import Instance, Status, solve
+from kvopt import Instance, Status, read, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
 from kvopt.exact.relaxation import MEDIUM, arcs_of, full_graph
 from kvopt.exact.search import SMALL_LABELS, Pace, Search
 from kvopt.exact.watch import Watch
 from kvopt.generate import generate
-from kvopt.monitor import Monitor
+from kvopt.monitor import Monitor, machine_gb, resident_gb
 from kvopt.verify import PROVED, verify
+
+LIBRARY = Path(__file__).parent.parent / "instances"
 
 
 @given(instances())
@@ -255,3 +257,13 @@ def test_graph_of_profiles_is_the_one_of_plain_python(capacity: int, rows: list[
     assert busy.tolist() == [len(profile) for profile in profiles]
     assert found[1].depth.tolist() == depth == sorted(depth)
     assert list(zip(target.tolist(), move_of.tolist(), strict=True)) == arcs
+
+
+def test_without_a_memory_limit_the_machine_sets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that outgrows the machine comes back with its schedule and bound before it is killed."""
+    monkeypatch.setattr("kvopt.monitor.SAFE_SHARE", resident_gb() / machine_gb() / 2)
+    result = solve(read(LIBRARY / "different" / "different-n12-1.json"), "dp")
+    assert result.statistics["stopped_by"] == "memory limit"
+    assert result.schedule is not None
+    assert "memory_limit_gb" not in result.limits
+    assert verify(result).verdict == PROVED

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kvopt.monitor import machine_gb
+
 
 @cache
 def machine() -> dict[str, Any]:
@@ -20,7 +22,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": processor(),
         "cores": cores,
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "memory_gb": round(machine_gb(), 1),
         "system": f"{platform.system()} {platform.release()}",
     }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
 TimeLimit = Annotated[float | None, typer.Option(help="Seconds of wall-clock time.")]
-MemoryLimit = Annotated[float | None, typer.Option(help="Gigabytes of resident memory.")]
+MemoryLimit = Annotated[float | None, typer.Option(help="Gigabytes; if not given, 3/4 of the machine's memory.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Workers = Annotated[int, typer.Option(help="Threads to use.")]
 

@@ -326,7 +326,7 @@ class Search:
                 made += sum(len(part.key) for part in new)
             if self.watch.halted or made > most:
                 return kernels.EXCEEDED, labels, False, none
-        children = Children(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        children = joined(parts)
         killer, shift = np.full(made, -1, dtype=np.int32), np.zeros(made, dtype=np.int64)
         if left == 0:
             kernels.cheapest(children, made, killer)
@@ -404,6 +404,17 @@ class Search:
         """Price of the memory that idles until the first request arrives."""
         idle = int(packing.rewards.price[: self.first].sum())
         return self.scale // DENOMINATOR * self.instance.capacity * idle
+
+
+def joined(parts: list[Children]) -> Children:
+    """All children in one; the parts are given up one column after the other, for want of room for both."""
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    parts.clear()
+    whole = []
+    for column in columns:
+        whole.append(np.concatenate(column))
+        column.clear()
+    return Children(*whole)
 
 
 def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]:

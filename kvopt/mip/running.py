@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -82,11 +81,10 @@ def prepare(
     assert monitor.incumbent is not None
     model = formulate(instance, latest_starts(instance, monitor.incumbent))
     needed_gb = model.coefficients * BYTES_PER_COEFFICIENT / 1e9
-    allowed_gb = monitor.memory_limit_gb or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    if needed_gb > allowed_gb:
+    if needed_gb > monitor.most_gb:
         raise TooLargeError(
             f"the time-indexed model has {len(model.group):,} variables and {model.coefficients:,} coefficients in "
-            f"{model.horizon:,} rounds; it would need about {needed_gb:.3g} GB, {allowed_gb:.3g} GB are allowed"
+            f"{model.horizon:,} rounds; it would need about {needed_gb:.3g} GB, {monitor.most_gb:.3g} GB are allowed"
         )
     return model, model.encode(starts)
 
