@@ -694,6 +694,8 @@ class Replay:
             self.room.append(guard + sum((self.capacity - s - j - 1) << (bits * j) for j in range(o)))
             self.guard.append(guard)
             self.mask.append((1 << (bits * o)) - 1)
+        #: Bits of a window before a run of each type that ends in the label's round.
+        self.before = [bits * (width - o + 1) for o in self.output]
         self.all_guards = sum(1 << (bits * j + bits - 1) for j in range(width))
         self.denominator, self.prices = denominator, prices
         self.priced = [0, *accumulate(prices)]
@@ -703,6 +705,7 @@ class Replay:
         self.limit = self.most + self.offset
         self.cost, self.least = self.cost_tables()
         self.known: dict[tuple[tuple[int, ...], int], int] = {}
+        self.easy: dict[tuple[int, ...], list[int]] = {}
         self.relaxation: Relaxation | None = None
         self.packing: Packing | None = None
 
@@ -764,6 +767,23 @@ class Replay:
                     value += count * self.denominator * (max(t, self.arrival[k]) + self.output[k] - self.arrival[k])
             self.known[remaining, t] = value
         return value
+
+    def easiest(self, remaining: tuple[int, ...]) -> list[int]:
+        """Remaining types of which one fits wherever any fits, whether at a given start or before a given end.
+
+        No other remaining type has at most their prompt, output and arrival: where a request fits, a smaller one fits
+        at its start, and into the last rounds of its run.
+        """
+        found = self.easy.get(remaining)
+        if found is None:
+            found = self.easy[remaining] = []
+            for k, count in enumerate(remaining):
+                # Types are in ascending order of prompt, so a smaller one comes first.
+                if count and not any(
+                    self.output[j] <= self.output[k] and self.arrival[j] <= self.arrival[k] for j in found
+                ):
+                    found.append(k)
+        return found
 
     def bound(self, label: Label) -> int:
         """Total latency below which no completion of the label can be."""
@@ -873,44 +893,51 @@ class Replay:
         packed: tuple[int, int],
     ) -> Label | None:
         """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
-        kinds = [k for k, count in enumerate(remaining) if count]
-        bits, room, guard, mask, arrival = self.bits, self.room, self.guard, self.mask, self.arrival
-        move, now, ahead = 0, r, window >> (bits * self.width)
+        easy = self.easiest(remaining)
+        # Names of its own: much of the checker's time is spent in these loops, where `fits` is written out.
+        room, guard, mask, before, arrival, output = (
+            self.room, self.guard, self.mask, self.before, self.arrival, self.output
+        )  # fmt: skip
+        bits, width, capacity, field, prices = self.bits, self.width, self.capacity, self.field, self.prices
+        move, now, ahead = 0, r, window >> (bits * width)
         packing, (place, lost) = self.packing, packed
+        # In the round of the start only types from this one on may follow.
+        kinds: Sequence[int] = [k for k in range(mark, len(remaining)) if remaining[k]]
         while True:
             present = startable = False
             for k in kinds:
                 if arrival[k] <= now:
                     present = True
-                    # As in `fits`, written out: much of the checker's time is spent here.
-                    if (move or k >= mark) and (room[k] - (ahead & mask[k])) & guard[k] == guard[k]:
+                    if (room[k] - (ahead & mask[k])) & guard[k] == guard[k]:
                         startable = True
                         break
-            if startable or (move >= self.width and not present):
+            if startable or (move >= width and not present):
                 break
-            used = ahead & self.field
-            if used == self.capacity:
+            kinds = easy
+            used = ahead & field
+            if used == capacity:
                 due = NEVER
             elif now >= due:
                 return None
-            if now < len(self.prices):
-                cost += self.prices[now] * (self.capacity - used)
+            if now < len(prices):
+                cost += prices[now] * (capacity - used)
             if packing is not None:
-                place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, self.capacity - used)
-            for k in kinds:
-                x = move - self.output[k] + 1
-                if r + x >= arrival[k] and self.fits(window, k, x):
+                place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, capacity - used)
+            for k in easy:
+                # A run that ends in this round.
+                cells = (window >> (before[k] + bits * move)) & mask[k]
+                if now - output[k] + 1 >= arrival[k] and (room[k] - cells) & guard[k] == guard[k]:
                     return None
             move, now, ahead = move + 1, now + 1, ahead >> bits
-        if move >= self.width:
+        if move >= width:
             # The worker is empty: on to the next arrival.
-            following = max(now, min(self.arrival[k] for k in kinds))
+            following = max(now, min(arrival[k] for k in easy))
             if due < following:
                 return None
-            end = len(self.prices)
-            cost += self.capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
+            end = len(prices)
+            cost += capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
             if packing is not None:
-                lost += packing.idle(now, following, self.capacity)
+                lost += packing.idle(now, following, capacity)
                 for passed in sorted(t for t in packing.rounds if now <= t < following):
                     place = packing.after(place, passed)
             move, now = following - r, following
@@ -1398,6 +1425,7 @@ class Packing:
         self.next_place, self.to_come = array("q"), [0]
         #: The rounds that have candidates.
         self.rounds: set[int] = set()
+        self.known_prices: dict[int, int] = {}
         parents = self.swept(problem, denominator, read_varints(certificate.get("codes")), followed)
         if followed:
             self.look_back(parents)
@@ -1478,7 +1506,14 @@ class Packing:
 
     def idle(self, first: int, end: int, tokens: int) -> int:
         """Price of so many tokens in rounds `first` to `end` - 1."""
-        return self.scale * tokens * (self.prices.sums(first)[1] - self.prices.sums(end)[1])
+        return tokens * (self.price_from(first) - self.price_from(end))
+
+    def price_from(self, t: int) -> int:
+        """Price of a token from round t on."""
+        price = self.known_prices.get(t)
+        if price is None:
+            price = self.known_prices[t] = self.scale * self.prices.sums(t)[1]
+        return price
 
     def bound(self, place: int, lost: int) -> int:
         """Least total latency of what a partial schedule at that candidate may become, which lost so much so far."""
