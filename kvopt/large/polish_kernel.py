@@ -105,7 +105,6 @@ def polish(
     apart,
     within,
     margin,
-    shuffled,
     seed,
 ):
     """Try `steps` moves at a temperature of `heat` rounds; ends early, with all results in order, when halted.
@@ -125,8 +124,6 @@ def polish(
     apart, within, margin : float
         A move is refused if it is so many temperatures behind the bar: by the regrets at each other's starts, by its
         value up to the later place, by its value from there on.
-    shuffled : float
-        Of the exchanges among requests that start in the same round, this share is tried.
 
     Returns
     -------
@@ -166,8 +163,6 @@ def polish(
                 continue
             early, late = now[at[x + 1]], now[at[y + 1]]
             kind = np.random.random()
-            if early == late and np.random.random() >= shuffled:
-                continue
             drawn = -heat * np.log(1.0 - np.random.random())
             # What regrets change at the two places, and by how many places the order moves in between.
             first, second = 0.0, 0.0
