@@ -64,13 +64,21 @@ def test_latency_is_that_of_the_order(seed: int) -> None:
     order = np.argsort(instance.volume)
     starts = np.zeros_like(order)
     room = annealer.room(order, np.array(decoded(instance, order.tolist()))[order])
+    wide_order, wide_starts = order.copy(), starts.copy()
     for heat in (20.0, 3.0):
-        given = np.zeros(1, np.int8), 300, *annealer.columns, room, order, starts, annealer.most_running
-        latency = polish(*given, 5_000, heat, polishing.APART, polishing.MARGIN, seed)
+        given = np.zeros(1, np.int8), 300, *annealer.columns, room
+        limits = polishing.APART, polishing.WITHIN, polishing.MARGIN
+        narrow, wide = (
+            polish(*given, *state, annealer.most_running, np.empty(0, like), 5_000, heat, *limits, seed)
+            for *state, like in ((order, starts, np.int32), (wide_order, wide_starts, np.int64))
+        )
+        assert narrow == wide
+        assert order.tolist() == wide_order.tolist()
+        assert starts.tolist() == wide_starts.tolist()
         assert sorted(order.tolist()) == list(range(60))
         expected = decoded(instance, order.tolist())
-        assert latency == Schedule(instance, expected).total_latency
-        assert Schedule(instance, starts).total_latency <= latency
+        assert narrow == Schedule(instance, expected).total_latency
+        assert Schedule(instance, starts).total_latency <= narrow
 
 
 def test_is_reproducible() -> None:

@@ -5,11 +5,12 @@ follow. Few moves are followed to the end of the schedule:
 
 - Regrets of the two requests at each other's starts tell what a move between distant places will cost.
 - The value (priced regrets and idle memory so far, as in `kvopt.large.kernels`) tells early how the move will end.
-- Where the same requests run as before, from the same rounds, all later starts stay as they are, and so does
+- Once all requests whose starts differ have completed, in both orders, all later starts stay as they are, and so does
   what they add to the total latency.
 
 A front has a row in `last`, `level` (as in `kvopt.large.kernels`) and `peak`: the memory in that last round, of equal
 last rounds in the first one. So tests in last rounds do not depend on each other, and compile to vector instructions.
+For these, rows end with entries that are long over, up to a multiple of `LANES`.
 """
 
 from __future__ import annotations
@@ -21,63 +22,67 @@ from kvopt.large.kernels import regret
 
 #: A round after all others.
 NEVER = 2**62
+#: Entries of a row that vector instructions may take at once.
+LANES = 16
 
 
-@njit(cache=True, nogil=True)
-def first_fit(capacity, last, level, peak, row, running, prompt, output, t):
-    """First round p >= t in which a request can start beside the running ones of a row until its completion."""
-    p = t
+# Compiled into the kernel that calls them for each place: passing the arrays takes as long as the work.
+@njit(nogil=True, inline="always")
+def first_fit(capacity, last, level, peak, row, width, prompt, output, t):
+    """First round p >= t in which a request can start beside the running ones of a row until its completion.
+
+    Also returns what those that run on hold in its last round; `width` is a multiple of `LANES`.
+    """
+    kind = last.dtype.type
+    p, one, own_output = kind(t), kind(1), kind(output)
+    need, most = kind(prompt + 1 - capacity), kind(capacity - prompt - output)
+    # Numba tests signed indices for being negative; that would take a third of the time.
+    row = np.uint64(row)
     while True:
-        moved = p
-        own_end = p + output - 1
-        beside, following = np.int64(0), np.int64(NEVER)
-        for j in range(running):
+        moved, own_end = p, kind(p + own_output - one)
+        beside, following = kind(0), kind(np.iinfo(last.dtype).max)
+        for j in range(np.uint64(width)):
             e = last[row, j]
             # Each round later it holds a token less in round e; past e it is out of the way.
-            over = peak[row, j] + prompt + e - p + 1 - capacity
-            if e >= p and e <= own_end and over > 0:
-                moved = max(moved, min(p + over, e + 1))
+            clear = min(kind(kind(peak[row, j] + need) + e), kind(e + one))
+            if e >= p and e <= own_end:
+                moved = max(moved, clear)
             if e >= own_end:
-                beside += level[row, j] + own_end
+                beside = kind(beside + kind(level[row, j] + own_end))
                 following = min(following, e)
-        if beside + prompt + output > capacity:
+        if beside > most:
             # Until the next completion the others only grow.
-            moved = max(moved, following + 2 - output)
+            moved = max(moved, kind(following + kind(2) - own_output))
         if moved == p:
-            return p
+            return np.int64(p), beside
         p = moved
 
 
-@njit(cache=True, nogil=True)
-def place(last, level, peak, row, running, completed, prompt, output, p, into):
-    """Write the front behind a start in round p into a row, without what has completed by then.
-
-    Equal last rounds are in the order of their levels, so that equal fronts have equal rows.
-    """
-    end, own = p + output - 1, prompt + 1 - p
-    total = own + end
-    # Numba tests signed indices for being negative; that would take a third of the time.
-    one, gone, k, old, new = np.uint64(1), np.uint64(completed), np.uint64(running), np.uint64(row), np.uint64(into)
-    while k > gone:
-        e, constant = last[old, k - one], level[old, k - one]
-        if e < end or (e == end and constant <= own):
-            break
-        last[new, k - gone], level[new, k - gone], peak[new, k - gone] = e, constant, peak[old, k - one]
-        total += constant + end
-        k -= one
-    last[new, k - gone], level[new, k - gone], peak[new, k - gone] = end, own, total
-    for j in range(gone, k):
-        e = last[old, j]
-        last[new, j - gone], level[new, j - gone], peak[new, j - gone] = e, level[old, j], peak[old, j] + own + e
-
-
-@njit(cache=True, nogil=True)
-def same_front(last, level, row, other, running):
-    """Whether the first `running` entries of two rows are equal."""
-    for j in range(running):
-        if last[row, j] != last[other, j] or level[row, j] != level[other, j]:
-            return False
-    return True
+@njit(nogil=True, inline="always")
+def place(last, level, peak, row, width, running, completed, prompt, output, p, beside, into):
+    """Write the front behind a start in round p into a row, without what has completed by then."""
+    kind = last.dtype.type
+    end, own = kind(p + output - 1), kind(prompt + 1 - p)
+    old, new, gone = np.uint64(row), np.uint64(into), np.uint64(completed)
+    earlier = kind(0)
+    for j in range(np.uint64(width)):
+        earlier = kind(earlier + kind(last[old, j] < end))
+    # What lies behind the running ones is over, so it was counted too.
+    k = np.uint64(earlier - (width - running))
+    lanes = np.uint64(LANES - 1)
+    # Whole vectors are copied: what is written too far is overwritten.
+    for j in range((k - gone + lanes) & ~lanes):
+        e = last[old, gone + j]
+        last[new, j], level[new, j] = e, level[old, gone + j]
+        peak[new, j] = kind(kind(peak[old, gone + j] + own) + e)
+    to = k - gone
+    last[new, to], level[new, to], peak[new, to] = end, own, kind(beside + kind(own + end))
+    to += np.uint64(1)
+    rest = np.uint64(running) - k
+    for j in range((rest + lanes) & ~lanes):
+        last[new, to + j], level[new, to + j], peak[new, to + j] = last[old, k + j], level[old, k + j], peak[old, k + j]
+    for j in range(np.uint64(LANES)):
+        last[new, to + rest + j] = -1
 
 
 @njit(cache=True, nogil=True)
@@ -94,9 +99,11 @@ def polish(
     order,
     starts,
     size,
+    like,
     steps,
     heat,
     apart,
+    within,
     margin,
     seed,
 ):
@@ -112,10 +119,11 @@ def polish(
         Starts of the best schedule seen, by request.
     size : int
         No more requests than this can ever run at once.
-    apart : float
-        A move is not tried if regrets at each other's starts make it worse by more temperatures than this.
-    margin : float
-        A move is refused where its value is so many temperatures behind the bar.
+    like : int32 or int64 array
+        Of the type in which fronts are kept; it must hold the sum of the capacity and any round that is reached.
+    apart, within, margin : float
+        A move is refused if it is so many temperatures behind the bar: by the regrets at each other's starts, by its
+        value up to the later place, by its value from there on.
 
     Returns
     -------
@@ -125,9 +133,9 @@ def polish(
     np.random.seed(seed)
     n = order.shape[0]
     # Arrays unpacked from one would count as strided, and loops over them would not compile to vector instructions.
-    rows = 2 * n + 2
-    last, level = np.empty((rows, size), dtype=np.int64), np.empty((rows, size), dtype=np.int64)
-    peak = np.empty((rows, size), dtype=np.int64)
+    rows, places = 2 * n + 2, size + 3 * LANES
+    last, level = np.full((rows, places), -1, dtype=like.dtype), np.zeros((rows, places), dtype=like.dtype)
+    peak = np.zeros((rows, places), dtype=like.dtype)
     running, now = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     # Sums over the running requests: levels, and level * plain + timed at the end, for the priced memory still to come.
     levels, ahead = np.zeros(rows, dtype=np.int64), np.zeros(rows)
@@ -137,6 +145,8 @@ def polish(
     value, try_value = np.zeros(n + 1), np.zeros(n + 1)
     cheapest, try_cheapest = np.zeros(n + 1), np.zeros(n + 1)
     horizon = plain.shape[0] - 1
+    # In the order as it is, by request.
+    begins = np.zeros(n, dtype=np.int64)
     trial = order.copy()
     best = np.int64(NEVER)
     for step in range(-1, steps):
@@ -144,22 +154,27 @@ def polish(
             break
         # The move before the first only places the order as it is.
         x, y, drawn = 0, 0, np.inf
+        shift, second = 0, 0.0
         if step >= 0:
             x = np.random.randint(0, n - 1)
             y = min(n - 1, x + 1 + int(np.random.random() ** 5 * n))
             i, j = order[x], order[y]
             if prompt[i] == prompt[j] and output[i] == output[j] and arrival[i] == arrival[j]:
                 continue
-            kind = np.random.random()
             early, late = now[at[x + 1]], now[at[y + 1]]
-            worse = 0.0
+            kind = np.random.random()
+            drawn = -heat * np.log(1.0 - np.random.random())
+            # What regrets change at the two places, and by how many places the order moves in between.
+            first, second = 0.0, 0.0
             if kind < 0.75:
-                worse += regret(prompt[j], output[j], arrival[j], least[j], plain, timed, early)
-                worse -= regret(prompt[j], output[j], arrival[j], least[j], plain, timed, late)
+                first += regret(prompt[j], output[j], arrival[j], least[j], plain, timed, early)
+                second -= regret(prompt[j], output[j], arrival[j], least[j], plain, timed, late)
+                shift -= 1
             if kind < 0.5 or kind >= 0.75:
-                worse += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, late)
-                worse -= regret(prompt[i], output[i], arrival[i], least[i], plain, timed, early)
-            if worse > apart * heat:
+                first -= regret(prompt[i], output[i], arrival[i], least[i], plain, timed, early)
+                second += regret(prompt[i], output[i], arrival[i], least[i], plain, timed, late)
+                shift += 1
+            if first + second > drawn + apart * heat:
                 continue
             if kind < 0.5:
                 trial[x], trial[y] = j, i
@@ -171,14 +186,14 @@ def polish(
                 trial[y] = i
                 for k in range(x, y):
                     trial[k] = order[k + 1]
-            drawn = -heat * np.log(1.0 - np.random.random())
-        most = drawn + margin * heat
-        joined = n
+        near, most = drawn + within * heat - second, drawn + margin * heat
+        joined, apart_until = n, np.int64(0)
         row, late, floor = at[x], latency[x], cheapest[x]
         for k in range(x, n):
             i, c = trial[k], k + 1
             count, t = running[row], now[row]
-            p = first_fit(capacity, last, level, peak, row, count, prompt[i], output[i], max(t, arrival[i]))
+            width = (count + LANES - 1) // LANES * LANES
+            p, beside = first_fit(capacity, last, level, peak, row, width, prompt[i], output[i], max(t, arrival[i]))
             late += p + output[i] - arrival[i]
             floor += least[i]
             into, a = try_at[c], min(p, horizon)
@@ -193,25 +208,26 @@ def polish(
             later += own * plain[e] + timed[e]
             alive = count - completed + 1
             total = late - floor + room[a] + later - held * plain[a] - alive * timed[a]
-            # Values nearly always grow along the order: before the later place, too, they tell what will be refused.
-            if step >= 0 and total > value[max(c, y + 1)] + most:
+            # Before the later place, too, it is known what the requests up to there add in the order as it is.
+            if step >= 0 and (total > value[c] + most if c > y else total > value[c + shift] + near):
                 joined = -1
                 break
-            place(last, level, peak, row, count, completed, prompt[i], output[i], p, into)
+            place(last, level, peak, row, width, count, completed, prompt[i], output[i], p, beside, into)
             running[into], now[into], levels[into], ahead[into] = alive, p, held, later
             try_value[c], try_latency[c], try_cheapest[c] = total, late, floor
             row = into
-            was = at[c]
-            if step < 0 or k < y or p != now[was] or alive != running[was]:
-                continue
-            if same_front(last, level, row, was, alive):
-                joined = c
-                break
+            if step >= 0:
+                if p != begins[i]:
+                    apart_until = max(apart_until, max(p, begins[i]) + output[i])
+                if k >= y and p == now[at[c]] and p >= apart_until:
+                    joined = c
+                    break
         if joined >= 0:
             change = late - latency[joined]
             if step < 0 or change <= drawn:
                 for c in range(x + 1, joined + 1):
                     at[c], try_at[c] = try_at[c], at[c]
+                    begins[trial[c - 1]] = now[at[c]]
                     value[c], latency[c], cheapest[c] = try_value[c], try_latency[c], try_cheapest[c]
                 for c in range(joined + 1, n + 1 if change != 0 else 0):
                     value[c] += change

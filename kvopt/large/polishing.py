@@ -24,7 +24,9 @@ STAGES = 60
 #: Rivals for each thread, and the temperatures after which the worse half is given up; then copies fill the threads.
 RIVALS, HALVINGS = 4, (12, 24, 36)
 #: See `kvopt.large.polish_kernel.polish`.
-APART, MARGIN = 3.0, 1.5
+APART, WITHIN, MARGIN = 1.0, 1.5, 1.0
+#: Fronts are kept in 32 bits where all sums of two of their numbers fit into them.
+NARROW = 2**30
 #: Moves for each request without a time limit, and of all threads in a first stage that measures the speed.
 MOVES, FIRST_MOVES = 20_000, 20_000
 
@@ -52,6 +54,8 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
     found = [starts.copy() for _ in orders]
     random = np.random.default_rng(seed)
     timed = deadline_s < float("inf")
+    latest = int(instance.arrival.max() + instance.output.sum())
+    like = np.empty(0, dtype=np.int32 if instance.capacity + latest < NARROW else np.int64)
     moves = FIRST_MOVES if timed else MOVES * instance.n // STAGES
     # Seconds of all threads: while the bound takes one of them, the moves are planned for all the same.
     done, seconds = 0, 0.0
@@ -65,7 +69,7 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
             return
         seeds = random.integers(2**31, size=len(orders)).tolist()
         given = watch.halt, instance.capacity, *annealer.columns, room
-        shape = annealer.most_running, each, heat, APART, MARGIN
+        shape = annealer.most_running, like, each, heat, APART, WITHIN, MARGIN
         reached = watch.run(
             polish,
             [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)],
