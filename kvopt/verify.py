@@ -597,7 +597,7 @@ def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
 
 #: A label: window of memory, remaining requests, round, latency so far, priced cost so far, deadline, mark;
 #: in the relaxation: node, rounds by which the label is later than the node, reward of the remaining requests.
-Label = tuple[int, tuple[int, ...], int, int, int, int, int, int, int, int, int, int]
+Label = tuple[int, "Remaining", int, int, int, int, int, int, int, int, int, int]
 
 #: The deadline of a label that has none.
 NEVER = 1 << 62
@@ -668,6 +668,37 @@ def next_layer(
     return kept
 
 
+class Remaining:
+    """Requests that are still to start; the same for all labels that leave the same.
+
+    Attributes
+    ----------
+    count : tuple of int
+        How many of each type.
+    kinds, easy : list of int
+        The types that are among them; and of these the easiest, of which one fits wherever any fits, whether at a given
+        start or before a given end. No other has at most their prompt, output and arrival: where a request fits, a
+        smaller one fits at its start, and into the last rounds of its run.
+    known : dict
+        By round: sum of their least priced costs from there on.
+    less : dict
+        By type: what remains after one more start.
+    """
+
+    __slots__ = ("count", "easy", "kinds", "known", "less")
+
+    def __init__(self, count: tuple[int, ...], output: list[int], arrival: list[int]) -> None:
+        self.count = count
+        self.kinds = [k for k, number in enumerate(count) if number]
+        self.easy: list[int] = []
+        for k in self.kinds:
+            # Types are in ascending order of prompt, so a smaller one comes first.
+            if not any(output[j] <= output[k] and arrival[j] <= arrival[k] for j in self.easy):
+                self.easy.append(k)
+        self.known: dict[int, int] = {}
+        self.less: dict[int, Remaining] = {}
+
+
 class Replay:
     """Labels and their children with memory profiles packed into integers.
 
@@ -704,8 +735,7 @@ class Replay:
         self.most = denominator * (threshold - 1)
         self.limit = self.most + self.offset
         self.cost, self.least = self.cost_tables()
-        self.known: dict[tuple[tuple[int, ...], int], int] = {}
-        self.easy: dict[tuple[int, ...], list[int]] = {}
+        self.remaining: dict[tuple[int, ...], Remaining] = {}
         self.relaxation: Relaxation | None = None
         self.packing: Packing | None = None
 
@@ -753,43 +783,42 @@ class Replay:
         if self.relaxation is not None:
             gain = sum(count * reward for count, reward in zip(self.count, self.relaxation.reward, strict=True))
         lost = 0 if self.packing is None else self.packing.idle(0, first, self.capacity)
-        return 0, tuple(self.count), first, 0, base, NEVER, 0, 0, 0, gain, 0, lost
+        return 0, self.left(tuple(self.count)), first, 0, base, NEVER, 0, 0, 0, gain, 0, lost
 
-    def future(self, remaining: tuple[int, ...], t: int) -> int:
+    def left(self, count: tuple[int, ...]) -> Remaining:
+        """What remains, from how many of each type do."""
+        found = self.remaining.get(count)
+        if found is None:
+            found = self.remaining[count] = Remaining(count, self.output, self.arrival)
+        return found
+
+    def after_start(self, remaining: Remaining, k: int) -> Remaining:
+        """What remains after one more start, of type k."""
+        rest = remaining.less.get(k)
+        if rest is None:
+            count = remaining.count
+            rest = remaining.less[k] = self.left((*count[:k], count[k] - 1, *count[k + 1 :]))
+        return rest
+
+    def future(self, remaining: Remaining, t: int) -> int:
         """Sum over the remaining requests of their least priced cost from round t on."""
-        value = self.known.get((remaining, t))
+        value = remaining.known.get(t)
         if value is None:
             value = 0
-            for k, count in enumerate(remaining):
-                if count and t < len(self.prices):
-                    value += count * self.least[k][t]
-                elif count:
-                    value += count * self.denominator * (max(t, self.arrival[k]) + self.output[k] - self.arrival[k])
-            self.known[remaining, t] = value
+            for k in remaining.kinds:
+                if t < len(self.prices):
+                    value += remaining.count[k] * self.least[k][t]
+                else:
+                    latency = max(t, self.arrival[k]) + self.output[k] - self.arrival[k]
+                    value += remaining.count[k] * self.denominator * latency
+            remaining.known[t] = value
         return value
-
-    def easiest(self, remaining: tuple[int, ...]) -> list[int]:
-        """Remaining types of which one fits wherever any fits, whether at a given start or before a given end.
-
-        No other remaining type has at most their prompt, output and arrival: where a request fits, a smaller one fits
-        at its start, and into the last rounds of its run.
-        """
-        found = self.easy.get(remaining)
-        if found is None:
-            found = self.easy[remaining] = []
-            for k, count in enumerate(remaining):
-                # Types are in ascending order of prompt, so a smaller one comes first.
-                if count and not any(
-                    self.output[j] <= self.output[k] and self.arrival[j] <= self.arrival[k] for j in found
-                ):
-                    found.append(k)
-        return found
 
     def bound(self, label: Label) -> int:
         """Total latency below which no completion of the label can be."""
         best = label[4] + self.future(label[1], label[2])
         if self.relaxation is not None:
-            left = sum(label[1])
+            left = sum(label[1].count)
             relaxed = self.denominator * (label[3] + left * (label[2] - label[8]))
             best = max(best, relaxed + self.relaxation.cost(left, label[7]) + label[9] + self.offset)
         if self.packing is not None:
@@ -803,9 +832,9 @@ class Replay:
 
     def last_wait(self, label: Label, gap: tuple[int, int]) -> int:
         """Gap rule: a remaining request that fits before the next start should run there."""
-        window, remaining, t = label[:3]
+        window, count, t = label[0], label[1].count, label[2]
         k, x = gap
-        if not (k < len(remaining) and remaining[k] and -self.output[k] < x <= self.width):
+        if not (k < len(count) and count[k] and -self.output[k] < x <= self.width):
             raise Refusal("a gap run names no remaining request")
         if t + x < self.arrival[k] or not self.fits(window, k, x):
             raise Refusal("a gap run does not fit")
@@ -815,7 +844,7 @@ class Replay:
         """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""
         window, remaining, t, latency, cost, due, mark, node, lag, gain, place, lost = label
         packing, bits, width, capacity, field = self.packing, self.bits, self.width, self.capacity, self.field
-        kinds = [k for k, count in enumerate(remaining) if count]
+        room, guard, mask, arrival = self.room, self.guard, self.mask, self.arrival
         before = (window >> (bits * (width - 1))) & field
         ahead = window >> (bits * width)
         for w in range(self.last_wait(label, gap) + 1):
@@ -835,27 +864,27 @@ class Replay:
                     place, lost = packing.after(place, r - 1), lost + packing.idle(r - 1, r, capacity - before)
                     if packing.bound(place, lost) > self.most:
                         return
-            for k in kinds:
-                if self.arrival[k] > r or (w == 0 and k < mark):
+            for k in remaining.kinds:
+                if arrival[k] > r or (w == 0 and k < mark):
                     continue
-                if (self.room[k] - (ahead & self.mask[k])) & self.guard[k] != self.guard[k]:
+                if (room[k] - (ahead & mask[k])) & guard[k] != guard[k]:
                     continue
-                if self.follows[k] and remaining[k - 1]:
+                if self.follows[k] and remaining.count[k - 1]:
                     # A request of the same shape came earlier: exchanging the two changes nothing else.
                     continue
                 child_due = due
-                if r > self.arrival[k] and before + self.prompt[k] + 1 <= capacity:
+                if r > arrival[k] and before + self.prompt[k] + 1 <= capacity:
                     # Shift rule: it could start a round earlier unless its run, but for the last round,
                     # meets a round that is exactly full.
                     child_due = min(due, r + self.output[k] - 2)
                     if child_due < r:
                         continue
-                alone = self.output[k] - self.arrival[k] + r
+                alone = self.output[k] - arrival[k] + r
                 child_latency = latency + alone
                 child_cost = cost + (self.cost[k][r] if r < len(self.prices) else self.denominator * alone)
                 if left == 0:
                     if self.denominator * child_latency + self.offset <= self.limit:
-                        yield 0, (), r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
+                        yield 0, remaining, r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
                     continue
                 relaxed = (0, r, 0)
                 if self.relaxation is not None:
@@ -870,7 +899,7 @@ class Replay:
                     packed = reached, lost - gained
                     if packing.bound(*packed) > self.most:
                         continue
-                rest = (*remaining[:k], remaining[k] - 1, *remaining[k + 1 :])
+                rest = self.after_start(remaining, k)
                 if child_cost + self.future(rest, r) > self.limit:
                     continue
                 cells = (window >> (bits * w)) + (self.demand[k] << (bits * width))
@@ -883,7 +912,7 @@ class Replay:
     def forward(
         self,
         window: int,
-        remaining: tuple[int, ...],
+        remaining: Remaining,
         r: int,
         latency: int,
         cost: int,
@@ -893,7 +922,7 @@ class Replay:
         packed: tuple[int, int],
     ) -> Label | None:
         """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
-        easy = self.easiest(remaining)
+        easy = remaining.easy
         # Names of its own: much of the checker's time is spent in these loops, where `fits` is written out.
         room, guard, mask, before, arrival, output = (
             self.room, self.guard, self.mask, self.before, self.arrival, self.output
@@ -902,7 +931,7 @@ class Replay:
         move, now, ahead = 0, r, window >> (bits * width)
         packing, (place, lost) = self.packing, packed
         # In the round of the start only types from this one on may follow.
-        kinds: Sequence[int] = [k for k in range(mark, len(remaining)) if remaining[k]]
+        kinds = [k for k in remaining.kinds if k >= mark]
         while True:
             present = startable = False
             for k in kinds:
@@ -948,14 +977,14 @@ class Replay:
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
-        if better[1] != worse[1]:
+        if better[1] is not worse[1]:
             raise Refusal("a dominator has other requests left")
         if better[3] + left * (better[2] + wait) > worse[3] + left * worse[2]:
             raise Refusal("a dominator costs more")
         if wait == 0 and better[6] > worse[6]:
             raise Refusal("a dominator may start fewer types in its round")
         now = better[2] + wait
-        if now < worse[2] and any(count and a > now for count, a in zip(better[1], self.arrival, strict=True)):
+        if now < worse[2] and any(count and a > now for count, a in zip(better[1].count, self.arrival, strict=True)):
             raise Refusal("a dominator starts requests before they arrive")
         shift = self.bits * self.width
         memory = worse[0] >> shift | self.all_guards
