@@ -884,7 +884,8 @@ class Replay:
                 child_cost = cost + (self.cost[k][r] if r < len(self.prices) else self.denominator * alone)
                 if left == 0:
                     if self.denominator * child_latency + self.offset <= self.limit:
-                        yield 0, remaining, r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
+                        none = self.after_start(remaining, k)
+                        yield 0, none, r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
                     continue
                 relaxed = (0, r, 0)
                 if self.relaxation is not None:
