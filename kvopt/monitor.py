@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -36,7 +37,13 @@ def resident_gb(process: int | None = None) -> float:
         with open(f"/proc/{process or 'self'}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * resource.getpagesize() / 1e9
     except OSError:
-        return 0.0 if process else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return 0.0 if process else peak_gb()
+
+
+def peak_gb() -> float:
+    """Largest resident memory of this process so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 @cache

@@ -22,9 +22,6 @@ def warming_up(instance: Instance) -> bool:
     return instance.name == "warm-up"
 
 
-hesitated: list[bool] = []
-
-
 def honest(instance: Instance, monitor: Monitor) -> Answer:
     """All requests one after the other, no bound."""
     monitor.offer(np.cumsum(instance.output) - instance.output)
@@ -104,6 +101,9 @@ def late(instance: Instance, monitor: Monitor) -> Answer:
     if compiled() > before:
         time.sleep(0.7)
     return answer
+
+
+hesitated: list[bool] = []
 
 
 def hesitant(instance: Instance, monitor: Monitor) -> Answer:

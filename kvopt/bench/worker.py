@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import statistics
 import sys
 import threading
@@ -18,7 +17,7 @@ from kvopt.bench.cell import END, SOLVE, VERIFY, Cell
 from kvopt.bench.machine import machine
 from kvopt.errors import KvoptError
 from kvopt.model import Instance, Result
-from kvopt.monitor import Monitor
+from kvopt.monitor import Monitor, peak_gb
 from kvopt.solving import SOLVERS, solve
 from kvopt.verify import verify
 from kvopt.versions import versions
@@ -89,7 +88,7 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
             "total_latency": result.total_latency,
             "lower_bound": result.lower_bound,
             "stopped_by": result.statistics.get("stopped_by"),
-            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+            "peak_memory_gb": peak_gb(),
         }
     )
 

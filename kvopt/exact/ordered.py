@@ -91,7 +91,7 @@ def best_waits(instance: Instance, order: IntArray, monitor: Monitor) -> Ordered
     """
     search = _Search(instance, order, monitor)
     longest = int(instance.output.max())
-    budget_gb = STAGE_GB if monitor.memory_limit_gb is None else min(STAGE_GB, monitor.memory_limit_gb / 4)
+    budget_gb = min(STAGE_GB, monitor.most_gb / 4)
     # A state has up to one successor for each wait below the output, and a profile as long as the longest output.
     widest = max(1, int(budget_gb * 1e9 / (4 * longest * longest)))
     widths = sorted({min(width, widest) for width in BEAMS})

@@ -42,16 +42,16 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
             "relaxation": None if relaxation is None else relaxation_data(relaxation, search.scale),
             "packing": None if packing is None else packing.bound.certificate.data,
             "layers": done.layers,
-            "codes": encoded(np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)),
+            "codes": encoded(b"".join(part.tobytes() for part in parts)),
         },
     )
 
 
-def compressed(stream: bytes) -> bytes:
-    """The stream in zlib's format; what it is compressed with need not be larger than the stream itself."""
+def encoded(stream: bytes) -> str:
+    """The stream in zlib's format and base64; what it is compressed with need not be larger than the stream itself."""
     window = min(max(len(stream).bit_length(), 9), zlib.MAX_WBITS)
     packer = zlib.compressobj(LEVEL, wbits=window, memLevel=window - 7)
-    return packer.compress(stream) + packer.flush()
+    return base64.b64encode(packer.compress(stream) + packer.flush()).decode()
 
 
 def sublimation_certificate(closed: Closed) -> Certificate:
@@ -78,13 +78,8 @@ def relaxation_data(relaxation: Relaxation, scale: int) -> dict[str, Any]:
     graph = relaxation.graph
     cheapest = int((scale * graph.output - relaxation.multipliers).min())
     rows, row_of = second_differences(relaxation.cost, graph.reach(len(relaxation.cost) - 1), cheapest)
-    rows, row_of = rows.astype("<i8", copy=False), row_of.astype("<u4", copy=False)
-    return data | {"costs": encoded(rows), "row_of": encoded(row_of)}
-
-
-def encoded(values: np.ndarray) -> str:
-    """The bytes of an array in zlib's format and base64."""
-    return base64.b64encode(compressed(values.tobytes())).decode()
+    costs, names = rows.astype("<i8", copy=False).tobytes(), row_of.astype("<u4", copy=False).tobytes()
+    return data | {"costs": encoded(costs), "row_of": encoded(names)}
 
 
 @njit(cache=True, nogil=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from itertools import pairwise
 
 import numpy as np
 
 from kvopt.exact import tree_kernels as kernels
-from kvopt.exact.proof import compressed
+from kvopt.exact.proof import encoded
 from kvopt.model import Certificate, Instance, exact_sum
 from kvopt.monitor import Monitor
 from kvopt.verify import MOST_CODES
@@ -120,6 +119,6 @@ class Tree:
             {
                 "threshold": self.bound,
                 "waits": self._waits,
-                "codes": base64.b64encode(compressed(codes)).decode(),
+                "codes": encoded(codes),
             },
         )
