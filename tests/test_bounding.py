@@ -19,7 +19,7 @@ INSTANCE = generate("azure-like", requests=120, seed=7)
 
 
 def test_finds_what_the_parts_find() -> None:
-    """Another thread, the same bound."""
+    """Another thread, the same bound, or nearly: each ends early where the machine is busy."""
     prices = price_bounds.memory_prices(INSTANCE, time_limit_s=1.0)
     grown = growth.improved(INSTANCE, prices, time_limit_s=1.0)
     expected = room.improved(INSTANCE, prices, grown, time_limit_s=0.5)
@@ -28,8 +28,10 @@ def test_finds_what_the_parts_find() -> None:
         assert bounding.collect()
         bounding.wait(float("inf"))
         assert not bounding.collect()
-    assert bounding.best == expected
-    assert monitor.bound == expected.value
+    assert bounding.best is not None and bounding.best.certificate is not None
+    assert bounding.best.value == pytest.approx(expected.value, rel=0.005)
+    assert monitor.bound == bounding.best.value
+    assert check_certificate(Problem.of(INSTANCE), bounding.best.certificate.as_dict()) == bounding.best.value
 
 
 def test_an_interrupt_ends_it_with_a_certified_bound() -> None:

@@ -296,7 +296,7 @@ def test_dynamic_programme_takes_it_when_stopped() -> None:
     prompt = rng.integers(1, 4, 40)
     instance = Instance(20, prompt, [int(rng.integers(1, 21 - s)) for s in prompt])
     assert len(instance.types) > 24
-    result = solve(instance, "dp", time_limit_s=5)
+    result = solve(instance, "dp", time_limit_s=10)
     # Alone, or in a search that followed it and proved more.
     assert result.certificate.kind == "packing" or result.certificate.data["packing"] is not None
     assert result.lower_bound > 1.05 * lower_bound(instance, "growth", time_limit_s=1).value
