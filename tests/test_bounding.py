@@ -28,7 +28,8 @@ def test_finds_what_the_parts_find() -> None:
         assert bounding.collect()
         bounding.wait(float("inf"))
         assert not bounding.collect()
-    assert bounding.best is not None and bounding.best.certificate is not None
+    assert bounding.best is not None
+    assert bounding.best.certificate is not None
     assert bounding.best.value == pytest.approx(expected.value, rel=0.005)
     assert monitor.bound == bounding.best.value
     assert check_certificate(Problem.of(INSTANCE), bounding.best.certificate.as_dict()) == bounding.best.value
