@@ -668,6 +668,11 @@ def next_layer(
     return kept
 
 
+#: A type as the loops over labels need it: number, arrival, output, prompt + 1, prompt + output; room, guard bits and
+#: mask of a run's cells, and the bits of a window before a run that ends in the label's round.
+Kind = tuple[int, int, int, int, int, int, int, int, int]
+
+
 class Remaining:
     """Requests that are still to start; the same for all labels that leave the same.
 
@@ -675,28 +680,37 @@ class Remaining:
     ----------
     count : tuple of int
         How many of each type.
-    kinds, easy : list of int
-        The types that are among them; and of these the easiest, of which one fits wherever any fits, whether at a given
-        start or before a given end. No other has at most their prompt, output and arrival: where a request fits, a
-        smaller one fits at its start, and into the last rounds of its run.
+    kinds : list of Kind
+        The types that are among them.
     known : dict
         By round: sum of their least priced costs from there on.
     less : dict
         By type: what remains after one more start.
     """
 
-    __slots__ = ("count", "easy", "kinds", "known", "less")
+    __slots__ = ("_easy", "count", "kinds", "known", "less")
 
-    def __init__(self, count: tuple[int, ...], output: list[int], arrival: list[int]) -> None:
+    def __init__(self, count: tuple[int, ...], kinds: list[Kind]) -> None:
         self.count = count
-        self.kinds = [k for k, number in enumerate(count) if number]
-        self.easy: list[int] = []
-        for k in self.kinds:
-            # Types are in ascending order of prompt, so a smaller one comes first.
-            if not any(output[j] <= output[k] and arrival[j] <= arrival[k] for j in self.easy):
-                self.easy.append(k)
+        self.kinds = [kind for kind, number in zip(kinds, count, strict=True) if number]
         self.known: dict[int, int] = {}
         self.less: dict[int, Remaining] = {}
+        self._easy: dict[int, list[Kind]] = {}
+
+    def easy(self, first: int) -> list[Kind]:
+        """Of the types from `first` on those of which one fits wherever any fits.
+
+        No other has at most their prompt, output and arrival: where a request fits, a smaller one fits at its start,
+        and into the last rounds of its run.
+        """
+        found = self._easy.get(first)
+        if found is None:
+            found = self._easy[first] = []
+            for kind in self.kinds:
+                # Types are in ascending order of prompt, so a smaller one comes first.
+                if kind[0] >= first and not any(other[1] <= kind[1] and other[2] <= kind[2] for other in found):
+                    found.append(kind)
+        return found
 
 
 class Replay:
@@ -718,15 +732,12 @@ class Replay:
             raise Refusal("the instance is too large for a certificate of this kind")
         self.bits = bits = (2 * self.capacity).bit_length() + 1
         self.field = (1 << bits) - 1
-        self.demand, self.room, self.guard, self.mask = [], [], [], []
-        for s, o in zip(self.prompt, self.output, strict=True):
+        self.demand, self.kinds = list[int](), list[Kind]()
+        for k, (s, o, a, _) in enumerate(types):
             guard = sum(1 << (bits * j + bits - 1) for j in range(o))
-            self.demand.append(sum((s + j + 1) << (bits * j) for j in range(o)))
-            self.room.append(guard + sum((self.capacity - s - j - 1) << (bits * j) for j in range(o)))
-            self.guard.append(guard)
-            self.mask.append((1 << (bits * o)) - 1)
-        #: Bits of a window before a run of each type that ends in the label's round.
-        self.before = [bits * (width - o + 1) for o in self.output]
+            room = guard + sum((self.capacity - s - j - 1) << (bits * j) for j in range(o))
+            self.demand.append(sum((s + j + 1) << (bits * (width + j)) for j in range(o)))
+            self.kinds.append((k, a, o, s + 1, s + o, room, guard, (1 << (bits * o)) - 1, bits * (width - o + 1)))
         self.all_guards = sum(1 << (bits * j + bits - 1) for j in range(width))
         self.denominator, self.prices = denominator, prices
         self.priced = [0, *accumulate(prices)]
@@ -789,7 +800,7 @@ class Replay:
         """What remains, from how many of each type do."""
         found = self.remaining.get(count)
         if found is None:
-            found = self.remaining[count] = Remaining(count, self.output, self.arrival)
+            found = self.remaining[count] = Remaining(count, self.kinds)
         return found
 
     def after_start(self, remaining: Remaining, k: int) -> Remaining:
@@ -805,7 +816,7 @@ class Replay:
         value = remaining.known.get(t)
         if value is None:
             value = 0
-            for k in remaining.kinds:
+            for k, *_ in remaining.kinds:
                 if t < len(self.prices):
                     value += remaining.count[k] * self.least[k][t]
                 else:
@@ -825,26 +836,23 @@ class Replay:
             best = max(best, self.packing.bound(label[10], label[11]) + self.offset)
         return -((self.offset - best) // self.denominator)
 
-    def fits(self, window: int, k: int, x: int) -> bool:
-        """Whether a request of type k can start x rounds after the window's label round."""
-        cells = (window >> (self.bits * (self.width + x))) & self.mask[k]
-        return (self.room[k] - cells) & self.guard[k] == self.guard[k]
-
     def last_wait(self, label: Label, gap: tuple[int, int]) -> int:
         """Gap rule: a remaining request that fits before the next start should run there."""
         window, count, t = label[0], label[1].count, label[2]
         k, x = gap
         if not (k < len(count) and count[k] and -self.output[k] < x <= self.width):
             raise Refusal("a gap run names no remaining request")
-        if t + x < self.arrival[k] or not self.fits(window, k, x):
+        _, arrival, output, _, _, room, guard, mask, _ = self.kinds[k]
+        if t + x < arrival or (room - (window >> self.bits * (self.width + x) & mask)) & guard != guard:
             raise Refusal("a gap run does not fit")
-        return x + self.output[k] - 1
+        return x + output - 1
 
     def children(self, label: Label, gap: tuple[int, int], left: int) -> Iterator[Label]:
         """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""
         window, remaining, t, latency, cost, due, mark, node, lag, gain, place, lost = label
-        packing, bits, width, capacity, field = self.packing, self.bits, self.width, self.capacity, self.field
-        room, guard, mask, arrival = self.room, self.guard, self.mask, self.arrival
+        # Names of its own, here and in `forward`: much of the checker's time is spent in these loops.
+        bits, width, capacity, field, prices = self.bits, self.width, self.capacity, self.field, self.prices
+        packing, relaxation, limit, scale = self.packing, self.relaxation, self.limit, self.denominator
         before = (window >> (bits * (width - 1))) & field
         ahead = window >> (bits * width)
         for w in range(self.last_wait(label, gap) + 1):
@@ -856,43 +864,50 @@ class Replay:
                     due = NEVER
                 elif r - 1 >= due:
                     return
-                if r - 1 < len(self.prices):
-                    cost += self.prices[r - 1] * (capacity - before)
-                if cost + self.future(remaining, r) > self.limit:
+                if r - 1 < len(prices):
+                    cost += prices[r - 1] * (capacity - before)
+                if cost + self.future(remaining, r) > limit:
                     return
                 if packing is not None:
                     place, lost = packing.after(place, r - 1), lost + packing.idle(r - 1, r, capacity - before)
                     if packing.bound(place, lost) > self.most:
                         return
-            for k in remaining.kinds:
-                if arrival[k] > r or (w == 0 and k < mark):
-                    continue
-                if (room[k] - (ahead & mask[k])) & guard[k] != guard[k]:
+            moves, idle = None, capacity - (ahead & field)
+            for k, arrival, output, first, _, room, guard, mask, _ in remaining.kinds:
+                if first > idle:
+                    break  # all others have prompts at least as long
+                if (room - (ahead & mask)) & guard != guard or arrival > r or (w == 0 and k < mark):
                     continue
                 if self.follows[k] and remaining.count[k - 1]:
                     # A request of the same shape came earlier: exchanging the two changes nothing else.
                     continue
                 child_due = due
-                if r > arrival[k] and before + self.prompt[k] + 1 <= capacity:
+                if r > arrival and before + first <= capacity:
                     # Shift rule: it could start a round earlier unless its run, but for the last round,
                     # meets a round that is exactly full.
-                    child_due = min(due, r + self.output[k] - 2)
+                    child_due = min(due, r + output - 2)
                     if child_due < r:
                         continue
-                alone = self.output[k] - arrival[k] + r
+                alone = output - arrival + r
                 child_latency = latency + alone
-                child_cost = cost + (self.cost[k][r] if r < len(self.prices) else self.denominator * alone)
+                child_cost = cost + (self.cost[k][r] if r < len(prices) else scale * alone)
                 if left == 0:
-                    if self.denominator * child_latency + self.offset <= self.limit:
+                    if scale * child_latency + self.offset <= limit:
                         none = self.after_start(remaining, k)
                         yield 0, none, r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
                     continue
                 relaxed = (0, r, 0)
-                if self.relaxation is not None:
-                    reached, moved = self.relaxation.follow(node, lag + w, k)
-                    relaxed = (reached, r + moved, gain - self.relaxation.reward[k])
-                    bound = self.denominator * (child_latency + left * relaxed[1]) + relaxed[2] + self.offset
-                    if bound + self.relaxation.cost(left, reached, self.limit - bound) > self.limit:
+                if relaxation is not None:
+                    if moves is None:
+                        moves = relaxation.moves(node, lag + w)
+                    reached, moved, row = moves[relaxation.class_of[k]]
+                    relaxed = (reached, r + moved, gain - relaxation.reward[k])
+                    bound = scale * (child_latency + left * relaxed[1]) + relaxed[2] + self.offset
+                    if row:
+                        bound += (row >> 64 * left & FIELD) - ZERO
+                    else:
+                        bound += relaxation.cost(left, reached, limit - bound)
+                    if bound > limit:
                         continue
                 packed = (0, 0)
                 if packing is not None:
@@ -901,11 +916,12 @@ class Replay:
                     if packing.bound(*packed) > self.most:
                         continue
                 rest = self.after_start(remaining, k)
-                if child_cost + self.future(rest, r) > self.limit:
+                most = limit - self.future(rest, r)
+                if child_cost > most:
                     continue
-                cells = (window >> (bits * w)) + (self.demand[k] << (bits * width))
-                child = self.forward(cells, rest, r, child_latency, child_cost, child_due, k, relaxed, packed)
-                if child is None or child[4] + self.future(rest, child[2]) > self.limit:
+                cells = (window >> (bits * w)) + self.demand[k]
+                child = self.forward(cells, rest, r, child_latency, child_cost, most, child_due, k, relaxed, packed)
+                if child is None or child[4] + self.future(rest, child[2]) > limit:
                     continue
                 if packing is None or packing.bound(child[10], child[11]) <= self.most:
                     yield child
@@ -917,51 +933,53 @@ class Replay:
         r: int,
         latency: int,
         cost: int,
+        most: int,
         due: int,
         mark: int,
         relaxed: tuple[int, int, int],
         packed: tuple[int, int],
     ) -> Label | None:
-        """The label moved to the first round in which a remaining request may start; None if a rule drops it."""
-        easy = remaining.easy
-        # Names of its own: much of the checker's time is spent in these loops, where `fits` is written out.
-        room, guard, mask, before, arrival, output = (
-            self.room, self.guard, self.mask, self.before, self.arrival, self.output
-        )  # fmt: skip
+        """The label moved to the first round in which a remaining request may start; None if a rule drops it.
+
+        On the way its cost may not exceed `most`.
+        """
         bits, width, capacity, field, prices = self.bits, self.width, self.capacity, self.field, self.prices
-        move, now, ahead = 0, r, window >> (bits * width)
         packing, (place, lost) = self.packing, packed
+        now, behind, ahead = r, window, window >> (bits * width)
+        idle = capacity - (ahead & field)
+        present = startable = False
         # In the round of the start only types from this one on may follow.
-        kinds = [k for k in remaining.kinds if k >= mark]
-        while True:
-            present = startable = False
-            for k in kinds:
-                if arrival[k] <= now:
-                    present = True
-                    if (room[k] - (ahead & mask[k])) & guard[k] == guard[k]:
-                        startable = True
-                        break
-            if startable or (move >= width and not present):
+        for _, arrival, _, first, _, room, guard, mask, _ in remaining.easy(mark):
+            if arrival <= r and first <= idle and (room - (ahead & mask)) & guard == guard:
+                startable = True
                 break
-            kinds = easy
-            used = ahead & field
-            if used == capacity:
+        easy = [] if startable else remaining.easy(0)
+        while not startable and (now - r < width or present):
+            if idle == 0:
                 due = NEVER
             elif now >= due:
                 return None
             if now < len(prices):
-                cost += prices[now] * (capacity - used)
-            if packing is not None:
-                place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, capacity - used)
-            for k in easy:
-                # A run that ends in this round.
-                cells = (window >> (before[k] + bits * move)) & mask[k]
-                if now - output[k] + 1 >= arrival[k] and (room[k] - cells) & guard[k] == guard[k]:
+                cost += prices[now] * idle
+                if cost > most:
                     return None
-            move, now, ahead = move + 1, now + 1, ahead >> bits
+            if packing is not None:
+                place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, idle)
+            ahead >>= bits
+            ahead_idle, present = capacity - (ahead & field), False
+            for _, arrival, output, first, peak, room, guard, mask, shift in easy:
+                if peak <= idle and now - output + 1 >= arrival and (room - (behind >> shift & mask)) & guard == guard:
+                    # A run could end in this round.
+                    return None
+                if arrival <= now + 1:
+                    present = True
+                    if first <= ahead_idle and (room - (ahead & mask)) & guard == guard:
+                        startable = True
+            now, idle, behind = now + 1, ahead_idle, behind >> bits
+        move = now - r
         if move >= width:
             # The worker is empty: on to the next arrival.
-            following = max(now, min(arrival[k] for k in easy))
+            following = max(now, min(kind[1] for kind in easy))
             if due < following:
                 return None
             end = len(prices)
@@ -970,11 +988,10 @@ class Replay:
                 lost += packing.idle(now, following, capacity)
                 for passed in sorted(t for t in packing.rounds if now <= t < following):
                     place = packing.after(place, passed)
-            move, now = following - r, following
-        mark = mark if move == 0 else 0
+            now = following
+            behind = window >> bits * (now - r)
         node, time, gain = relaxed
-        window >>= self.bits * move
-        return window, remaining, now, latency, cost, due, mark, node, now - time, gain, place, lost
+        return behind, remaining, now, latency, cost, due, mark if now == r else 0, node, now - time, gain, place, lost
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
@@ -1070,6 +1087,8 @@ class Relaxation:
         self.allowance = Allowance(replay.bits * replay.width)
         self.profiles = Profiles(replay.bits, replay.capacity, list(zip(prompt, output, strict=True)), self.allowance)
         self.scale, self.class_of = replay.denominator, class_of
+        #: By node and rounds of waiting, see `moves`.
+        self.known_moves: dict[int, list[dict[int, tuple[int, int, int]]]] = {}
         self.reward = [
             multipliers[c] + self.scale * (replay.output[k] - output[c] - replay.arrival[k])
             for k, c in enumerate(class_of)
@@ -1149,12 +1168,18 @@ class Relaxation:
         self.below[j][node] = low
         return low
 
-    def follow(self, node: int, wait: int, k: int) -> tuple[int, int]:
-        """Node after a start of type k, `wait` rounds after the given node, and its rounds from the start."""
-        for c, move, reached in self.profiles.starts(node, min(wait, self.profiles.length(node))):
-            if c == self.class_of[k]:
-                return reached, move
-        raise Refusal("a start fits, but not its relaxation")  # impossible: shapes are never larger
+    def moves(self, node: int, wait: int) -> dict[int, tuple[int, int, int]]:
+        """By class: node after a start `wait` rounds later, its rounds from the start, its claimed costs or zero."""
+        known = self.known_moves.setdefault(node, [])
+        if wait >= len(known):
+            wait = min(wait, self.profiles.length(node))
+            for later in range(len(known), wait + 1):
+                moves = {}
+                for c, move, reached in self.profiles.starts(node, later):
+                    moves[c] = reached, move, 0 if self.claimed is None else self.claimed.row(reached)
+                self.allowance.take(0, 300 + 100 * len(moves))
+                known.append(moves)
+        return known[wait]
 
 
 class ClaimedCosts:
@@ -1241,12 +1266,16 @@ class ClaimedCosts:
         except IndexError:
             raise Refusal(f"there are {len(rows)} rows of claimed costs, and a profile has another") from None
 
-    def cost(self, j: int, node: int) -> int:
-        """Claimed cost of j more starts from a node."""
+    def row(self, node: int) -> int:
+        """Claimed costs of starts from a node."""
         at = self.number.get(node)
         if at is None:
             raise Refusal("a profile has no claimed costs")  # impossible: all that starts lead to have some
-        return (self.rows[at] >> 64 * j & FIELD) - ZERO
+        return self.rows[at]
+
+    def cost(self, j: int, node: int) -> int:
+        """Claimed cost of j more starts from a node."""
+        return (self.row(node) >> 64 * j & FIELD) - ZERO
 
 
 # ---------------------------------------------------------------- the sublimation certificate
@@ -1325,10 +1354,11 @@ def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[L
                 if waited + relaxation.empty[left] > limit:
                     break
                 starts = profiles.starts(profile, wait)
+                moves = relaxation.moves(node, behind + wait)
                 allowance.take(1 + len(starts))
                 for k, move, reached in starts:
                     value = waited + scale * (output[k] + move * (left - 1)) - reward[k]
-                    seen, moved = relaxation.follow(node, behind + wait, k)
+                    seen, moved, _ = moves[relaxation.class_of[k]]
                     floor = value - scale * (move - moved) * (left - 1)
                     if floor + relaxation.cost(left - 1, seen, limit - floor) > limit:
                         continue
