@@ -1024,6 +1024,8 @@ class Profiles:
     def __init__(self, bits: int, capacity: int, shapes: list[tuple[int, int]], allowance: Allowance) -> None:
         self.bits, self.allowance = bits, allowance
         self.lengths = [o for _, o in shapes]
+        #: Above that many tokens in a round no class can start there.
+        self.field, self.most_before = (1 << bits) - 1, capacity - min(s for s, _ in shapes) - 1
         self.shapes = []
         for s, o in shapes:
             guard = sum(1 << (bits * j + bits - 1) for j in range(o))
@@ -1044,25 +1046,29 @@ class Profiles:
         """
         ways = self.ways.setdefault(node, [])
         while len(ways) <= wait:
-            found = list(self.starts_now(node >> (self.bits * len(ways))))
+            found = self.starts_now(node >> (self.bits * len(ways)))
             self.allowance.take(0, 100 + len(found) * self.allowance.profile)
             ways.append(found)
         return ways[wait]
 
-    def starts_now(self, profile: int) -> Iterator[tuple[int, int, int]]:
+    def starts_now(self, profile: int) -> list[tuple[int, int, int]]:
         """The same for the first round of a profile, and not kept."""
-        self.allowance.take(len(self.shapes))
+        found, looked = [], 1
         for c, (room, guard, mask, demand) in enumerate(self.shapes):
             if (room - (profile & mask)) & guard == guard:
                 following, move = profile + demand, 0
                 while not self.startable(following):
                     following >>= self.bits
                     move += 1
-                yield c, move, following
+                found.append((c, move, following))
+                looked += 1 + move
+        self.allowance.take(looked * len(self.shapes))
+        return found
 
     def startable(self, profile: int) -> bool:
         """Whether some class fits now."""
-        self.allowance.take(len(self.shapes))
+        if profile & self.field > self.most_before:
+            return False
         for room, guard, mask, _ in self.shapes:
             if (room - (profile & mask)) & guard == guard:
                 return True
@@ -1185,8 +1191,8 @@ class Relaxation:
 class ClaimedCosts:
     """Costs to go of all profiles as a certificate claims them, none of them above what a start leads to.
 
-    The costs of a node for 0, 1, ..., n starts to come are fields of 64 bits of one integer, so that one subtraction
-    tests a start for all numbers at once. Nodes are numbered in the order in which starts lead to them.
+    The costs of a node for 0, 1, ..., n starts to come are fields of 64 bits of one integer, so that a few operations
+    compare them for all numbers at once. Nodes are numbered in the order in which starts lead to them.
     """
 
     def __init__(self, relaxation: Relaxation, requests: int, text: Any, row_of: Any) -> None:
@@ -1228,32 +1234,45 @@ class ClaimedCosts:
             rows = self._chosen(rows, unpacked(row_of), allowance)
         number, nodes = {0: 0}, [0]
         self.number, self.rows = number, rows
-        # What a start adds, for each number of starts to come, and the guards; nothing is asked of no start.
-        added: dict[tuple[int, int, int], int] = {}
-        at = 0
-        while at < len(nodes):
-            node = nodes[at]
+        # For each number of starts to come, what a round of waiting adds, and what a start and the moves behind it,
+        # which may be less than nothing, make of zero; nothing is asked of no start.
+        waiting = sum(scale * j << 64 * j for j in range(fields))
+        added: dict[tuple[int, int], int] = {}
+        zeros, inside = ZERO * ones, (1 << 64 * fields) - 1
+        # By profile: the least that starts now or later, and what follows them, cost by the claims; equal rows once.
+        leading: dict[int, int] = {}
+        kept: dict[int, int] = {}
+        for at, node in enumerate(nodes):
+            # Profiles that come up by waiting, the earliest first, until one that came up before.
+            ahead = [node]
+            while ahead[-1] and ahead[-1] not in leading:
+                ahead.append(ahead[-1] >> profiles.bits)
+            least = leading.get(ahead[-1], 0)
+            if least:
+                ahead.pop()
+            ways = [profiles.starts_now(profile) for profile in ahead]
+            for _, _, following in chain.from_iterable(ways):
+                if following not in number:
+                    number[following] = len(nodes)
+                    nodes.append(following)
+                    allowance.take(0, allowance.profile)
             if len(nodes) > len(rows):
                 raise Refusal("there are more profiles than claimed costs")
-            below, at = guards - rows[at], at + 1
-            for wait in range(profiles.length(node) + 1):
-                for c, move, following in profiles.starts_now(node >> profiles.bits * wait):
-                    to = number.get(following)
-                    if to is None:
-                        number[following] = to = len(nodes)
-                        nodes.append(following)
-                        allowance.take(0, allowance.profile)
-                        if to == len(rows):
-                            raise Refusal("there are more profiles than claimed costs")
-                    allowance.take(testing)
-                    more = added.get((wait, move, c))
+            for profile, starts in zip(reversed(ahead), reversed(ways), strict=True):
+                allowance.take(testing * (1 + len(starts)), 200)
+                least = least + waiting if profile else guards - ones
+                for c, move, following in starts:
+                    more = added.get((move, c))
                     if more is None:
                         allowance.take(assembling, 8 * fields)
-                        terms = (scale * (wait * j + move * (j - 1)) + start_cost[c] for j in range(1, fields))
-                        more = (1 << 62) + sum(term << 64 * j for j, term in enumerate(terms, 1))
-                        added[wait, move, c] = more
-                    if (below + more + (rows[to] << 64)) & guards != guards:
-                        raise Refusal("a claimed cost is above that of a start and what follows")
+                        terms = (ZERO + scale * move * (j - 1) + start_cost[c] for j in range(1, fields))
+                        more = added[move, c] = (1 << 62) + sum(term << 64 * j for j, term in enumerate(terms, 1))
+                    least = cellwise_least(least, more + (rows[number[following]] << 64 & inside), guards, 64)
+                if least not in kept:
+                    allowance.take(0, 8 * fields)
+                leading[profile] = least = kept.setdefault(least, least)
+            if (guards + least - zeros - rows[at]) & guards != guards:
+                raise Refusal("a claimed cost is above that of a start and what follows")
 
     @staticmethod
     def _chosen(rows: list[int], data: bytes, allowance: Allowance) -> list[int]:
