@@ -23,7 +23,7 @@ from kvopt.exact.search import Search
 from kvopt.exact.sublimation import Closed, climb
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
-from kvopt.verify import Problem, Refusal, check_certificate, verify
+from kvopt.verify import Problem, Refusal, Relaxation, Replay, check_certificate, verify
 
 #: Three types.
 EXAMPLE = Instance.from_rows(14, [(1, 5, 3), (2, 3, 4), (4, 6, 2)])
@@ -239,3 +239,57 @@ def test_claimed_costs_keep_within_their_fields() -> None:
 
     assert claimed(1_000, data) is None
     assert claimed(1, bytes(len(data))) is not None
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_claimed_costs_are_accepted_where_none_is_above_what_a_start_leads_to(data: st.DataObject) -> None:
+    """Held against the definition, start by start and number by number, whatever is claimed and rewarded."""
+    rows = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), min_size=1, max_size=3, unique=True))
+    problem = Problem(6, [s for s, _ in sorted(rows)], [o for _, o in sorted(rows)], [0] * len(rows))
+    replay = Replay(problem, 100, 16, [])
+    rewards = data.draw(
+        st.lists(st.sampled_from([0, 20, 100, -7, 1 << 58, -(1 << 58)]), min_size=len(rows), max_size=len(rows))
+    )
+    profiles = Relaxation(replay, list(range(len(rows))), [0] * len(rows)).profiles
+    cost = [16 * o - reward for (_, o), reward in zip(sorted(rows), rewards, strict=True)]
+    # All starts of all nodes, and the largest claims that the definition allows.
+    nodes, starts = [0], list[list[tuple[int, int, int, int]]]()
+    for node in nodes:
+        starts.append([])
+        for wait in range(profiles.length(node) + 1):
+            for c, move, following in profiles.starts(node, wait):
+                if following not in nodes:
+                    nodes.append(following)
+                starts[-1].append((wait, c, move, nodes.index(following)))
+
+    def most(claims: list[list[int]], node: int, j: int) -> int:
+        return min(16 * (w * j + m * (j - 1)) + cost[c] + claims[to][j - 1] for w, c, m, to in starts[node])
+
+    claims = [[0] * (len(rows) + 1) for _ in nodes]
+    for j in range(1, len(rows) + 1):
+        for node in range(len(nodes)):
+            claims[node][j] = most(claims, node, j)
+    for _ in range(data.draw(st.integers(0, 3))):
+        node, j = data.draw(st.integers(0, len(nodes) - 1)), data.draw(st.integers(0, len(rows)))
+        claims[node][j] += data.draw(
+            st.sampled_from([1, -1, 2, -16, -(1 << 60), 1 << 60, 3 << 59, -(1 << 61), 1 << 61])
+        )
+    lowest, highest = -(1 << 61), 1 << 61
+    fine = all(
+        claims[node][0] <= 0
+        and all(lowest <= claim < highest for claim in claims[node])
+        and all(claims[node][j] <= most(claims, node, j) for j in range(1, len(rows) + 1))
+        for node in range(len(nodes))
+    )
+    above = [claims[0], *([x - y for x, y in zip(row, claims[0], strict=True)] for row in claims[1:])]
+    second = [[row[0], *(b - 2 * a + z for z, a, b in zip([0, *row], row, row[1:], strict=False))] for row in above]
+    wrapped = [(value + (1 << 63)) % (1 << 64) - (1 << 63) for row in second for value in row]
+    text = base64.b64encode(zlib.compress(np.array(wrapped, dtype="<i8").tobytes())).decode()
+    try:
+        Relaxation(replay, list(range(len(rows))), rewards, text)
+    except Refusal:
+        accepted = False
+    else:
+        accepted = True
+    assert accepted == (fine and wrapped == [value for row in second for value in row])
