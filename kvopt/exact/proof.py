@@ -19,8 +19,9 @@ from kvopt.exact.sublimation import Closed
 from kvopt.model import Certificate
 from kvopt.verify import MOST_CODES
 
-#: Costs to go that a checker had rather read than find again.
-CLAIMED_FROM = 20_000
+#: Costs to go, times the costs of a profile, that a checker had rather read than find again: it reads all costs of a
+#: profile at once.
+CLAIMED_FROM = 200_000
 #: Compression level: higher ones take as long as a small search.
 LEVEL = 1
 
@@ -73,7 +74,8 @@ def sublimation_certificate(closed: Closed) -> Certificate:
 def relaxation_data(relaxation: Relaxation, scale: int) -> dict[str, Any]:
     """What the checker rebuilds a relaxation from; the costs to go as well where finding them again takes long."""
     data = {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()}
-    if not CLAIMED_FROM <= relaxation.cost.size <= MOST_CODES // 8:
+    size = relaxation.cost.size
+    if size * len(relaxation.cost) < CLAIMED_FROM or size > MOST_CODES // 8:
         return data
     graph = relaxation.graph
     cheapest = int((scale * graph.output - relaxation.multipliers).min())
