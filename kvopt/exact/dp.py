@@ -15,6 +15,7 @@ from kvopt.exact.proof import search_certificate, sublimation_certificate
 from kvopt.exact.relaxation import ALL_TYPES, HEAVY, HUGE, LIGHT, MEDIUM, MIDDLE, TINY, Effort, relax
 from kvopt.exact.search import Pace, Pass, Search, profile_sizes
 from kvopt.exact.sublimation import Closed, climb
+from kvopt.large import polishing
 from kvopt.large.annealing import Annealer
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
@@ -22,9 +23,12 @@ from kvopt.policies import backlog
 from kvopt.solving import Answer
 from kvopt.verify import MOST_ARCS, MOST_OUTPUT
 
-#: With more types than `ALL_TYPES` this many moves of annealing for each request find better schedules than a beam in
-#: the same time, and so many times more before each of the next two attempts.
-FIRST_MOVES, MORE_MOVES, MOST_TIMES_MORE = 5_000, 5, 2
+#: With more types than `ALL_TYPES`, moves of annealing for each request before the first two thorough attempts: they
+#: find better schedules than a beam in the same time.
+MOVES = (5_000, 25_000)
+#: And moves of polishing before the second, third and fourth. Where a proof is hardly in reach at once so many, or with
+#: a time limit a part of the time left.
+POLISHING_MOVES, HOPELESS_MOVES, POLISHING_SHARE = (0, 25_000, 125_000, 625_000), 1_250_000, 0.1
 
 #: Prices for few types as near the best as a millisecond or two bring them (`kvopt.bounds.ascent.ascend`).
 TOLERANCE = 0.001
@@ -126,10 +130,11 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             if number == (1 if few else 0):
                 search = sharpened(search)
                 price_bound = search.ceiling(search.root_bound)
-            improve(search, number)
             wanted_s, share = attempt.packing_s, PACKING_SHARE
-            if number == 1 and hopeless(instance, proof):
+            without_hope = number == 1 and hopeless(instance, proof)
+            if without_hope:
                 wanted_s, share = PACKING_LIMIT_S, HOPELESS_SHARE
+            improve(search, number, thorough=without_hope)
             if wanted_s > packed_s:
                 packed_s = wanted_s
                 pack(search, wanted_s, share)
@@ -242,15 +247,20 @@ def pack(search: Search, nominal_s: float, share: float) -> None:
         raise_bound(search)
 
 
-def improve(search: Search, number: int) -> None:
-    """Better schedules of many types by annealing, before the thorough attempt of that number."""
+def improve(search: Search, number: int, *, thorough: bool = False) -> None:
+    """Better schedules of many types, before the thorough attempt of that number: annealing, then polishing."""
     instance, monitor = search.instance, search.monitor
-    if monitor.stopped:
+    if len(instance.types) <= ALL_TYPES:
         return
-    if len(instance.types) > ALL_TYPES:
+    annealer, seed = Annealer(instance, search.prices, monitor), monitor.seed + number
+    if number < len(MOVES) and not monitor.stopped:
         assert monitor.best_starts is not None
-        moves = float(FIRST_MOVES * MORE_MOVES ** min(number, MOST_TIMES_MORE) * instance.n)
-        Annealer(instance, search.prices, monitor).run(monitor.best_starts, moves, monitor.seed + number)
+        annealer.run(monitor.best_starts, float(MOVES[number] * instance.n), seed)
+    moves = HOPELESS_MOVES if thorough else POLISHING_MOVES[min(number, len(POLISHING_MOVES) - 1)]
+    deadline_s = monitor.elapsed_s + POLISHING_SHARE * monitor.remaining_s if thorough else float("inf")
+    if moves > 0 and instance.n <= polishing.MOST_REQUESTS and not monitor.stopped:
+        assert monitor.best_starts is not None
+        polishing.run(annealer, monitor.best_starts, seed, deadline_s, moves)
 
 
 def tighten(search: Search, effort: Effort | None, *, all_types: bool = False) -> None:

@@ -27,11 +27,13 @@ RIVALS, HALVINGS = 4, (12, 24, 36)
 APART, WITHIN, MARGIN = 1.0, 1.5, 1.0
 #: Fronts are kept in 32 bits where all sums of two of their numbers fit into them.
 NARROW = 2**30
-#: Moves for each request without a time limit, and of all threads in a first stage that measures the speed.
+#: Moves for each request where nothing else is said, and of all threads in a first stage that measures the speed.
 MOVES, FIRST_MOVES = 20_000, 20_000
 
 
-def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = float("inf")) -> None:
+def run(
+    annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = float("inf"), moves_each: int = MOVES
+) -> None:
     """Polish a schedule and offer what comes out.
 
     Parameters
@@ -41,7 +43,9 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
     starts : int64 array of shape (n,)
     seed : int
     deadline_s : float
-        On the monitor's clock; without one, the number of moves is fixed.
+        On the monitor's clock.
+    moves_each : int
+        Moves for each request where there is no deadline.
     """
     instance, monitor, watch = annealer.instance, annealer.monitor, annealer.watch
     if instance.n < 2:
@@ -56,7 +60,7 @@ def run(annealer: Annealer, starts: IntArray, seed: int, deadline_s: float = flo
     timed = deadline_s < float("inf")
     latest = int(instance.arrival.max() + instance.output.sum())
     like = np.empty(0, dtype=np.int32 if instance.capacity + latest < NARROW else np.int64)
-    moves = FIRST_MOVES if timed else MOVES * instance.n // STAGES
+    moves = FIRST_MOVES if timed else moves_each * instance.n // STAGES
     # Seconds of all threads: while the bound takes one of them, the moves are planned for all the same.
     done, seconds = 0, 0.0
     for stage, heat in enumerate(np.geomspace(HOT * latency, COLD * latency, STAGES).tolist()):
