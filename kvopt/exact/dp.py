@@ -33,9 +33,9 @@ POLISHING_MOVES, HOPELESS_MOVES, POLISHING_SHARE = (0, 25_000, 125_000, 625_000)
 #: Prices for few types as near the best as a millisecond or two bring them (`kvopt.bounds.ascent.ascend`).
 TOLERANCE = 0.001
 
-#: With more types than this, and a first thorough attempt that did not get through half of the layers, a proof is
-#: hardly in reach, and all time goes to a packing bound: nominal seconds for it at most.
-HOPELESS_TYPES, PACKING_LIMIT_S = 24, 200.0
+#: With more types than this, and an attempt that did not get through that part of the layers, the quick or the first
+#: thorough one, a proof is hardly in reach, and all time goes to a packing bound: nominal seconds for it at most.
+HOPELESS_TYPES, HOPELESS_LAYERS, PACKING_LIMIT_S = 24, (0.25, 0.5), 200.0
 #: Parts of the time left that a packing may take, before more attempts and without hope in them.
 PACKING_SHARE, HOPELESS_SHARE = 0.4, 0.9
 
@@ -126,12 +126,13 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             break
     else:
         attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
-        for number, attempt in enumerate(attempts):
-            if number == (1 if few else 0):
+        first = 1 if hopeless(instance, proof, 0) else 0
+        for number, attempt in enumerate(attempts[first:], first):
+            if number == (1 if few else first):
                 search = sharpened(search)
                 price_bound = search.ceiling(search.root_bound)
             wanted_s, share = attempt.packing_s, PACKING_SHARE
-            without_hope = number == 1 and hopeless(instance, proof)
+            without_hope = number == 1 and hopeless(instance, proof, 1)
             if without_hope:
                 wanted_s, share = PACKING_LIMIT_S, HOPELESS_SHARE
             improve(search, number, thorough=without_hope)
@@ -140,7 +141,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
                 pack(search, wanted_s, share)
             if monitor.gap_reached:
                 break
-            if number == 0 or attempt.effort is not attempts[number - 1].effort:
+            if number == first or attempt.effort is not attempts[number - 1].effort:
                 tighten(search, attempt.effort)
             closed = sublimated(search, attempt, closed)
             threshold, proof = attempted(search, attempt, closed)
@@ -222,9 +223,9 @@ def sharpened(search: Search, tolerance: float = 0.0) -> Search:
     return sharper
 
 
-def hopeless(instance: Instance, proof: Pass) -> bool:
-    """Whether a given-up proof shows that others will hardly do better."""
-    return len(instance.types) > HOPELESS_TYPES and 2 * proof.layers < instance.n
+def hopeless(instance: Instance, proof: Pass, attempts: int) -> bool:
+    """Whether a proof given up after so many thorough attempts shows that others will hardly do better."""
+    return len(instance.types) > HOPELESS_TYPES and proof.layers < HOPELESS_LAYERS[attempts] * instance.n
 
 
 def pack(search: Search, nominal_s: float, share: float) -> None:
