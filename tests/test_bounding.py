@@ -19,13 +19,14 @@ INSTANCE = generate("azure-like", requests=120, seed=7)
 
 
 def test_finds_what_the_parts_find() -> None:
-    """Another thread, the same bound."""
-    assert room.affordable(INSTANCE, 2.0)
-    prices = price_bounds.memory_prices(INSTANCE, time_limit_s=4.0 * PRICE_SHARE)
-    grown = growth.improved(INSTANCE, prices, time_limit_s=4.0 * PRICE_SHARE)
-    expected = room.improved(INSTANCE, prices, grown, time_limit_s=2.0)
-    monitor = Monitor(INSTANCE)
-    with Bounding(INSTANCE, monitor, volume.bound(INSTANCE), 4.0) as bounding:
+    """Another thread, the same bound; the budget is far above the most steps, so that no clock ends them early."""
+    instance = generate("azure-like", requests=20, seed=7)
+    assert room.affordable(instance, 20.0)
+    prices = price_bounds.memory_prices(instance, time_limit_s=40.0 * PRICE_SHARE)
+    grown = growth.improved(instance, prices, time_limit_s=40.0 * PRICE_SHARE)
+    expected = room.improved(instance, prices, grown, time_limit_s=20.0)
+    monitor = Monitor(instance)
+    with Bounding(instance, monitor, volume.bound(instance), 40.0) as bounding:
         assert bounding.collect()
         bounding.wait(float("inf"))
         assert not bounding.collect()
