@@ -11,7 +11,7 @@ from kvopt.bounds import growth, room, volume
 from kvopt.bounds import prices as price_bounds
 from kvopt.bounds.bound import Bound
 from kvopt.generate import generate
-from kvopt.large.bounding import Bounding
+from kvopt.large.bounding import PRICE_SHARE, Bounding
 from kvopt.monitor import Monitor
 from kvopt.verify import Problem, check_certificate
 
@@ -19,20 +19,19 @@ INSTANCE = generate("azure-like", requests=120, seed=7)
 
 
 def test_finds_what_the_parts_find() -> None:
-    """Another thread, the same bound, or nearly: each ends early where the machine is busy."""
-    prices = price_bounds.memory_prices(INSTANCE, time_limit_s=1.0)
-    grown = growth.improved(INSTANCE, prices, time_limit_s=1.0)
-    expected = room.improved(INSTANCE, prices, grown, time_limit_s=0.5)
-    monitor = Monitor(INSTANCE)
-    with Bounding(INSTANCE, monitor, volume.bound(INSTANCE), 1.0) as bounding:
+    """Another thread, the same bound; the budget is far above the most steps, so that no clock ends them early."""
+    instance = generate("azure-like", requests=20, seed=7)
+    assert room.affordable(instance, 20.0)
+    prices = price_bounds.memory_prices(instance, time_limit_s=40.0 * PRICE_SHARE)
+    grown = growth.improved(instance, prices, time_limit_s=40.0 * PRICE_SHARE)
+    expected = room.improved(instance, prices, grown, time_limit_s=20.0)
+    monitor = Monitor(instance)
+    with Bounding(instance, monitor, volume.bound(instance), 40.0) as bounding:
         assert bounding.collect()
         bounding.wait(float("inf"))
         assert not bounding.collect()
-    assert bounding.best is not None
-    assert bounding.best.certificate is not None
-    assert bounding.best.value == pytest.approx(expected.value, rel=0.005)
-    assert monitor.bound == bounding.best.value
-    assert check_certificate(Problem.of(INSTANCE), bounding.best.certificate.as_dict()) == bounding.best.value
+    assert bounding.best == expected
+    assert monitor.bound == expected.value
 
 
 def test_an_interrupt_ends_it_with_a_certified_bound() -> None:

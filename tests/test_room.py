@@ -12,8 +12,8 @@ from kvopt import Instance, solve
 from kvopt.bounds import growth, lower_bound, room_ascent
 from kvopt.bounds import prices as plain
 from kvopt.bounds.prices import MemoryPrices
-from kvopt.bounds.room import Room, certificate, evaluate, improved, rounded
-from kvopt.verify import Problem, Refusal, check_certificate, check_room
+from kvopt.bounds.room import Room, affordable, certificate, charge_levels, evaluate, improved, rounded
+from kvopt.verify import MOST_ROOM_STEPS, Problem, Refusal, check_certificate, check_room
 
 
 @st.composite
@@ -183,3 +183,23 @@ def test_work_is_limited_by_what_is_done(rows: list[tuple[int, int, int]], chang
     """Charges at each level take all levels, and starts reach an output beyond the prices: both are counted."""
     with pytest.raises(Refusal, match="at most"):
         check_room(Problem.of(Instance.from_rows(20_000, rows)), {"denominator": 1, **change})
+
+
+def test_levels_are_as_many_as_the_checker_takes() -> None:
+    """Four, two where the schedule is longer, none where even these are too many: no ascent whose result is refused."""
+    instance = Instance(5000, np.arange(100, 900, 4), np.arange(1, 201))
+    most = [rounds * (len(instance.types) + 200) for rounds in (8_000, 12_000, 14_000)]
+    assert [len(charge_levels(instance, rounds)) for rounds in (8_000, 12_000, 14_000)] == [4, 2, 0]
+    assert 5 * most[0] < MOST_ROOM_STEPS < 5 * most[1]
+    assert 3 * most[1] < MOST_ROOM_STEPS < 3 * most[2]
+
+
+def test_affordable_tells_whether_there_is_an_ascent() -> None:
+    """Where it says yes little time is given to the prices, so without charges after them the bound would be poor."""
+    rng = np.random.default_rng(5)
+    instance = Instance(3000, rng.integers(50, 400, 60), rng.integers(20, 150, 60))
+    prices = plain.fluid(instance)
+    grown = growth.improved(instance, prices, time_limit_s=1)
+    for budget_s in (0.001, 1.0):
+        found = improved(instance, prices, grown, time_limit_s=budget_s)
+        assert affordable(instance, budget_s) == (found.certificate.kind == "room") == (budget_s == 1.0)

@@ -23,7 +23,8 @@ from kvopt.model import Certificate, Instance, IntArray, exact_sum
 from kvopt.verify import MOST_ROOM_STEPS
 
 #: Charges grow with the tokens held up to one of these quantiles of the mean tokens that requests hold, then no more.
-LEVEL_QUANTILES = (0.25, 0.6)
+#: The second choice is for backlogs where the checker does not take the first.
+LEVEL_QUANTILES = (0.1, 0.35, 0.6, 0.85), (0.25, 0.6)
 #: Largest denominator: charges for a token are far smaller than prices.
 DENOMINATOR = 2**36
 
@@ -88,11 +89,8 @@ def improved(
     from kvopt.bounds.room_ascent import ascend
 
     types = instance.types
-    held = np.sort(instance.prompt + (instance.output + 1) // 2)
-    levels = np.unique(held[[int(quantile * instance.n) for quantile in LEVEL_QUANTILES]])
-    rounds, longest = len(prices.numerators), int(instance.output.max())
-    most = max((len(types) + longest) * (rounds + 1), len(types) * longest)
-    if most * (1 + len(levels)) > MOST_ROOM_STEPS:
+    levels = charge_levels(instance, len(prices.numerators))
+    if len(levels) == 0:
         return best
     start = prices.numerators / prices.denominator
     for weights in ascend(types, instance.capacity, start, levels, time_limit_s, halt):
@@ -101,6 +99,27 @@ def improved(
         if value > best.value:
             best = Bound(value, certificate(room))
     return best
+
+
+def charge_levels(instance: Instance, rounds: int) -> IntArray:
+    """Levels for charges, none where types times rounds are too many for the checker."""
+    types, longest = len(instance.types), int(instance.output.max())
+    most = max((types + longest) * (rounds + 1), types * longest)
+    held = np.sort(instance.prompt + (instance.output + 1) // 2)
+    for quantiles in LEVEL_QUANTILES:
+        levels = np.unique(held[[int(quantile * instance.n) for quantile in quantiles]])
+        if most * (1 + len(levels)) <= MOST_ROOM_STEPS:
+            return levels
+    return held[:0]
+
+
+def affordable(instance: Instance, time_limit_s: float) -> bool:
+    """Whether `improved` has time for an ascent, whatever the prices it begins with."""
+    from kvopt.bounds.room_ascent import MIN_STEPS, steps
+
+    rounds = plain.priced_rounds(instance)
+    levels = charge_levels(instance, rounds)
+    return len(levels) > 0 and steps(instance.types, rounds, levels, time_limit_s) >= MIN_STEPS
 
 
 def rounded(instance: Instance, weights: npt.NDArray[np.float64], levels: IntArray) -> Room:

@@ -22,20 +22,20 @@ STAGES = 4
 #: Steps in a stage; where the budget does not allow the smaller number, there is no ascent.
 MIN_STEPS, MAX_STEPS = 15, 60
 #: Starts, and levels in a credit, that are worse than the best by more smoothings than this have no weight.
-CUT_OFF = 25.0
+CUT_OFF, CREDIT_CUT_OFF = 25.0, 12.0
 #: A credit is a sum over some thirty rounds, so each term is smoothed by less.
 CREDIT_SMOOTHING = 1 / 30
 #: Charge of a step against that of a memory price, in tokens: about evens out the curvature in both.
 SCALE_TOKENS = 150.0
 #: Costs of starts evaluated per second on an ordinary core, for each row of weights.
-STARTS_PER_S = 8e7
+STARTS_PER_S = 1.3e8
 
 
 @nb.njit(cache=True, nogil=True)
-def suffix_sums(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sums of each row from t on, and sums of these, both of shape (R, H + 1)."""
+def suffix_sums(weights, longest):
+    """Sums of each row from t on, and sums of these, both of shape (R, H + 1 + longest): zeros from H on."""
     rows, rounds = weights.shape
-    once, twice = np.zeros((rows, rounds + 1)), np.zeros((rows, rounds + 1))
+    once, twice = np.zeros((rows, rounds + 1 + longest)), np.zeros((rows, rounds + 1 + longest))
     for r in range(rows):
         for t in range(rounds - 1, -1, -1):
             once[r, t] = once[r, t + 1] + weights[r, t]
@@ -46,20 +46,21 @@ def suffix_sums(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
 @nb.njit(cache=True, nogil=True)
 def start_costs(s, o, a, level, scale, once, twice, credit, first, last, cost):
     """Latency + weighted memory - credit of each start from `first` to `last` - 1, into `cost`; returns the least."""
-    rounds = once.shape[1] - 1
-    least = np.inf
-    for p in range(first, last):
-        q = min(p + o, rounds)
-        total = float(p + o - a)
-        for r in range(len(level)):
-            # In the first `part` rounds less than the level is held, then the level counts.
-            part = min(max(level[r] - s, 0), o)
-            m = min(p + part, rounds)
-            small = s * (once[r, p] - once[r, m]) + twice[r, p] - twice[r, m] - part * once[r, m]
-            total += scale[r] * (small + level[r] * (once[r, m] - once[r, q]))
-        cost[p] = total - credit[min(p + o, len(credit)) - 1]
-        least = min(least, cost[p])
-    return least
+    # Slices and no conditions, so that the loops compile to vector instructions.
+    into, due = cost[first:last], credit[first + o - 1 : last + o - 1]
+    for k in range(len(into)):
+        into[k] = first + k + o - a - due[k]
+    for r in range(len(level)):
+        # In the first `part` rounds less than the level is held, then the level counts.
+        part = min(max(level[r] - s, 0), o)
+        reached = float(level[r]) if part < o else 0.0
+        begin, begin_twice = once[r, first:last], twice[r, first:last]
+        middle, middle_twice = once[r, first + part : last + part], twice[r, first + part : last + part]
+        end = once[r, first + o : last + o]
+        for k in range(len(into)):
+            small = s * begin[k] + begin_twice[k] - (s + part) * middle[k] - middle_twice[k]
+            into[k] += scale[r] * (small + reached * (middle[k] - end[k]))
+    return into.min()
 
 
 @nb.njit(cache=True, nogil=True)
@@ -70,32 +71,38 @@ def credits(weights, level, scale, capacity, smoothing, use, credit, gradient):
     ``M (charge of h tokens - m price) / (h + m)``. No completion is further away than the longest output.
     """
     rows, rounds = weights.shape
-    levels = rows - 1
+    levels, longest = rows - 1, len(credit) - rounds
+    # In most sums one term alone counts, so few logarithms and powers are taken.
+    cut = CREDIT_CUT_OFF * smoothing
     charge, value = np.empty(levels), np.empty(levels)
+    largest = np.empty((longest, levels))
+    for m in range(longest):
+        for k in range(levels):
+            largest[m, k] = capacity / (level[k + 1] + m)
     for t in range(rounds):
         for k in range(levels):
             charge[k] = 0.0
             for r in range(1, rows):
                 charge[k] += scale[r] * weights[r, t] * min(level[k + 1], level[r])
-        for m in range(len(credit) - rounds):
+        for m in range(longest):
             highest = -np.inf
             for k in range(levels):
-                value[k] = capacity * (charge[k] - m * weights[0, t]) / (level[k + 1] + m)
+                value[k] = largest[m, k] * (charge[k] - m * weights[0, t])
                 highest = max(highest, value[k])
-            top = max(0.0, highest)
-            if highest < -CUT_OFF * smoothing:
+            if highest < -cut:
                 break
-            total = np.exp(-top / smoothing)
+            top = max(0.0, highest)
+            total = np.exp(-top / smoothing) if top < cut else 0.0
             for k in range(levels):
-                below = (top - value[k]) / smoothing
-                value[k] = np.exp(-below) if below < CUT_OFF else 0.0
+                below = top - value[k]
+                value[k] = 0.0 if below >= cut else 1.0 if below == 0.0 else np.exp(-below / smoothing)
                 total += value[k]
             if len(use) == 0:
-                credit[t + m] += top + smoothing * np.log(total)
+                credit[t + m] += top + (smoothing * np.log(total) if total != 1.0 else 0.0)
                 continue
             for k in range(levels):
                 if value[k] > 0.0:
-                    part = use[t + m] * value[k] / total * capacity / (level[k + 1] + m)
+                    part = use[t + m] * value[k] / total * largest[m, k]
                     gradient[0, t] += part * m
                     for r in range(1, rows):
                         gradient[r, t] -= part * scale[r] * min(level[k + 1], level[r])
@@ -105,7 +112,7 @@ def credits(weights, level, scale, capacity, smoothing, use, credit, gradient):
 def windows(prompt, output, arrival, weights, level, scale, capacity, smoothing, width):
     """For each type the range of starts within `width` of the least cost: first start, last start + 1."""
     rounds = weights.shape[1]
-    once, twice = suffix_sums(weights)
+    once, twice = suffix_sums(weights, output.max())
     credit, none = np.zeros(rounds + output.max()), np.empty(0)
     credits(weights, level, scale, capacity, smoothing, none, credit, weights)
     first, last = np.empty_like(prompt), np.empty_like(prompt)
@@ -125,7 +132,7 @@ def windows(prompt, output, arrival, weights, level, scale, capacity, smoothing,
 def smoothed_bound(prompt, output, arrival, count, capacity, weights, level, scale, smoothing, first, last, gradient):
     """Smoothed bound at `weights` over the windows; writes its gradient."""
     rows, rounds = weights.shape
-    once, twice = suffix_sums(weights)
+    once, twice = suffix_sums(weights, output.max())
     credit, none = np.zeros(rounds + output.max()), np.empty(0)
     credits(weights, level, scale, capacity, smoothing * CREDIT_SMOOTHING, none, credit, gradient)
     # What is charged for, as a sum of lines (slope * t + height) from round to round.
@@ -201,6 +208,12 @@ def climb(
     return previous, curvature
 
 
+def steps(types: RequestTypes, rounds: int, levels: IntArray, time_limit_s: float) -> int:
+    """Steps of each stage that the budget allows."""
+    work = STARTS_PER_S * time_limit_s / (len(types) * max(rounds, 1) * (1 + len(levels)) * STAGES)
+    return min(MAX_STEPS, int(work))
+
+
 def ascend(
     types: RequestTypes,
     capacity: int,
@@ -231,9 +244,8 @@ def ascend(
         small for an ascent.
     """
     rounds = len(prices)
-    work = STARTS_PER_S * time_limit_s / (len(types) * max(rounds, 1) * (1 + len(levels)) * STAGES)
-    steps = min(MAX_STEPS, int(work))
-    if steps < MIN_STEPS or rounds == 0:
+    each = steps(types, rounds, levels, time_limit_s)
+    if each < MIN_STEPS or rounds == 0:
         return []
     level = np.concatenate(([np.iinfo(np.int32).max], levels))
     scale = np.concatenate(([1.0], SCALE_TOKENS / levels))
@@ -253,7 +265,7 @@ def ascend(
         width = 2 * CUT_OFF * smoothing
         first, last = windows(*columns, weights, level, scale, capacity, smoothing * CREDIT_SMOOTHING, width)
         weights, curvature = climb(
-            halt, *columns, types.count, capacity, weights, level, scale, first, last, smoothing, curvature, steps
+            halt, *columns, types.count, capacity, weights, level, scale, first, last, smoothing, curvature, each
         )
         found.append(weights * scale[:, None])
     return found

@@ -19,6 +19,9 @@ from kvopt.exact.watch import LOOK_EVERY_S
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 
+#: Part of the budget for prices where charges follow, which are ascended together with them.
+PRICE_SHARE = 0.15
+
 
 class Bounding:
     """Begins at once; at the end of a ``with`` block it is stopped, and what was found collected.
@@ -30,8 +33,8 @@ class Bounding:
     best : Bound
         One that is known.
     budget_s : float
-        Nominal seconds for memory prices, and half as much for charges: equal budgets give equal bounds, unless the
-        work is stopped.
+        Nominal seconds for memory prices, and half as much for charges, which need no more than a small part of the
+        former: equal budgets give equal bounds, unless the work is stopped.
 
     Attributes
     ----------
@@ -45,10 +48,9 @@ class Bounding:
         self._halt = halt = np.zeros(1, dtype=np.int8)
         # The only thread does one after the other, so each finds the results of those before it.
         self._pool = ThreadPoolExecutor(1)
-        self._prices = self._pool.submit(prices.memory_prices, instance, time_limit_s=budget_s, halt=halt)
-        self._growth = self._pool.submit(
-            lambda: growth.improved(instance, self._prices.result(), time_limit_s=budget_s)
-        )
+        price_s = budget_s * (PRICE_SHARE if room.affordable(instance, budget_s / 2) else 1)
+        self._prices = self._pool.submit(prices.memory_prices, instance, time_limit_s=price_s, halt=halt)
+        self._growth = self._pool.submit(lambda: growth.improved(instance, self._prices.result(), time_limit_s=price_s))
         self._room = self._pool.submit(
             lambda: room.improved(
                 instance, self._prices.result(), self._growth.result(), time_limit_s=budget_s / 2, halt=halt
