@@ -945,7 +945,7 @@ class Replay:
         """
         bits, width, capacity, field, prices = self.bits, self.width, self.capacity, self.field, self.prices
         packing, (place, lost) = self.packing, packed
-        now, behind, ahead = r, window, window >> (bits * width)
+        now, passed, ahead = r, 0, window >> (bits * width)
         idle = capacity - (ahead & field)
         present = startable = False
         # In the round of the start only types from this one on may follow.
@@ -968,16 +968,16 @@ class Replay:
             ahead >>= bits
             ahead_idle, present = capacity - (ahead & field), False
             for _, arrival, output, first, peak, room, guard, mask, shift in easy:
-                if peak <= idle and now - output + 1 >= arrival and (room - (behind >> shift & mask)) & guard == guard:
-                    # A run could end in this round.
-                    return None
+                if peak <= idle and now - output + 1 >= arrival:
+                    if (room - (window >> passed + shift & mask)) & guard == guard:
+                        # A run could end in this round.
+                        return None
                 if arrival <= now + 1:
                     present = True
                     if first <= ahead_idle and (room - (ahead & mask)) & guard == guard:
                         startable = True
-            now, idle, behind = now + 1, ahead_idle, behind >> bits
-        move = now - r
-        if move >= width:
+            now, idle, passed = now + 1, ahead_idle, passed + bits
+        if now - r >= width:
             # The worker is empty: on to the next arrival.
             following = max(now, min(kind[1] for kind in easy))
             if due < following:
@@ -986,12 +986,12 @@ class Replay:
             cost += capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
             if packing is not None:
                 lost += packing.idle(now, following, capacity)
-                for passed in sorted(t for t in packing.rounds if now <= t < following):
-                    place = packing.after(place, passed)
+                for empty in sorted(t for t in packing.rounds if now <= t < following):
+                    place = packing.after(place, empty)
             now = following
-            behind = window >> bits * (now - r)
+        window >>= bits * (now - r)
         node, time, gain = relaxed
-        return behind, remaining, now, latency, cost, due, mark if now == r else 0, node, now - time, gain, place, lost
+        return window, remaining, now, latency, cost, due, mark if now == r else 0, node, now - time, gain, place, lost
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
