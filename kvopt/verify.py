@@ -969,7 +969,8 @@ class Replay:
             ahead_idle, present = capacity - (ahead & field), False
             for _, arrival, output, first, peak, room, guard, mask, shift in easy:
                 if peak <= idle and now - output + 1 >= arrival:
-                    if (room - (window >> passed + shift & mask)) & guard == guard:
+                    cells = window >> passed + shift & mask
+                    if (room - cells) & guard == guard:
                         # A run could end in this round.
                         return None
                 if arrival <= now + 1:
