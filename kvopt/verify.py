@@ -947,14 +947,14 @@ class Replay:
         packing, (place, lost) = self.packing, packed
         now, passed, ahead = r, 0, window >> (bits * width)
         idle = capacity - (ahead & field)
-        present = startable = False
+        startable = False
         # In the round of the start only types from this one on may follow.
         for _, arrival, _, first, _, room, guard, mask, _ in remaining.easy(mark):
             if arrival <= r and first <= idle and (room - (ahead & mask)) & guard == guard:
                 startable = True
                 break
         easy = [] if startable else remaining.easy(0)
-        while not startable and (now - r < width or present):
+        while not startable and now - r < width:
             if idle == 0:
                 due = NEVER
             elif now >= due:
@@ -966,17 +966,15 @@ class Replay:
             if packing is not None:
                 place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, idle)
             ahead >>= bits
-            ahead_idle, present = capacity - (ahead & field), False
+            ahead_idle = capacity - (ahead & field)
             for _, arrival, output, first, peak, room, guard, mask, shift in easy:
                 if peak <= idle and now - output + 1 >= arrival:
                     cells = window >> passed + shift & mask
                     if (room - cells) & guard == guard:
                         # A run could end in this round.
                         return None
-                if arrival <= now + 1:
-                    present = True
-                    if first <= ahead_idle and (room - (ahead & mask)) & guard == guard:
-                        startable = True
+                if first <= ahead_idle and arrival <= now + 1 and (room - (ahead & mask)) & guard == guard:
+                    startable = True
             now, idle, passed = now + 1, ahead_idle, passed + bits
         if now - r >= width:
             # The worker is empty: on to the next arrival.
