@@ -1052,16 +1052,16 @@ class Profiles:
 
     def starts_now(self, profile: int) -> list[tuple[int, int, int]]:
         """The same for the first round of a profile, and not kept."""
-        found, looked = [], 1
+        found = []
+        self.allowance.take(len(self.shapes))
         for c, (room, guard, mask, demand) in enumerate(self.shapes):
             if (room - (profile & mask)) & guard == guard:
                 following, move = profile + demand, 0
                 while not self.startable(following):
                     following >>= self.bits
                     move += 1
+                self.allowance.take((1 + move) * len(self.shapes))
                 found.append((c, move, following))
-                looked += 1 + move
-        self.allowance.take(looked * len(self.shapes))
         return found
 
     def startable(self, profile: int) -> bool:
@@ -1245,6 +1245,7 @@ class ClaimedCosts:
             # Profiles that come up by waiting, the earliest first, until one that came up before.
             ahead = [node]
             while ahead[-1] and ahead[-1] not in leading:
+                allowance.take(1, allowance.profile)
                 ahead.append(ahead[-1] >> profiles.bits)
             least = leading.get(ahead[-1], 0)
             if least:
@@ -1258,7 +1259,7 @@ class ClaimedCosts:
             if len(nodes) > len(rows):
                 raise Refusal("there are more profiles than claimed costs")
             for profile, starts in zip(reversed(ahead), reversed(ways), strict=True):
-                allowance.take(testing * (1 + len(starts)), 200)
+                allowance.take(testing * (1 + len(starts)))
                 least = least + waiting if profile else guards - ones
                 for c, move, following in starts:
                     more = added.get((move, c))

@@ -26,8 +26,8 @@ from kvopt.verify import MOST_ARCS, MOST_OUTPUT
 #: With more types than `ALL_TYPES`, moves of annealing for each request before the first two thorough attempts: they
 #: find better schedules than a beam in the same time.
 MOVES = (5_000, 25_000)
-#: And moves of polishing before the second, third and fourth. Where a proof is hardly in reach at once so many, or with
-#: a time limit a part of the time left.
+#: And moves of polishing before the second, the third, and each one from the fourth on. Where a proof is hardly in
+#: reach at once so many, or with a time limit a part of the time left.
 POLISHING_MOVES, HOPELESS_MOVES, POLISHING_SHARE = (0, 25_000, 125_000, 625_000), 1_250_000, 0.1
 
 #: Prices for few types as near the best as a millisecond or two bring them (`kvopt.bounds.ascent.ascend`).
@@ -251,16 +251,15 @@ def pack(search: Search, nominal_s: float, share: float) -> None:
 def improve(search: Search, number: int, *, thorough: bool = False) -> None:
     """Better schedules of many types, before the thorough attempt of that number: annealing, then polishing."""
     instance, monitor = search.instance, search.monitor
-    if len(instance.types) <= ALL_TYPES:
+    if len(instance.types) <= ALL_TYPES or monitor.stopped:
         return
+    assert monitor.best_starts is not None
     annealer, seed = Annealer(instance, search.prices, monitor), monitor.seed + number
-    if number < len(MOVES) and not monitor.stopped:
-        assert monitor.best_starts is not None
+    if number < len(MOVES):
         annealer.run(monitor.best_starts, float(MOVES[number] * instance.n), seed)
     moves = HOPELESS_MOVES if thorough else POLISHING_MOVES[min(number, len(POLISHING_MOVES) - 1)]
-    deadline_s = monitor.elapsed_s + POLISHING_SHARE * monitor.remaining_s if thorough else float("inf")
     if moves > 0 and instance.n <= polishing.MOST_REQUESTS and not monitor.stopped:
-        assert monitor.best_starts is not None
+        deadline_s = monitor.elapsed_s + POLISHING_SHARE * monitor.remaining_s if thorough else float("inf")
         polishing.run(annealer, monitor.best_starts, seed, deadline_s, moves)
 
 
