@@ -668,9 +668,10 @@ def next_layer(
     return kept
 
 
-#: A type as the loops over labels need it: number, arrival, output, prompt + 1, prompt + output; room, guard bits and
-#: mask of a run's cells, and the bits of a window before a run that ends in the label's round.
-Kind = tuple[int, int, int, int, int, int, int, int, int]
+#: A type as a label's next start: number, arrival, output, prompt + 1; room, guard bits and mask of a run's cells.
+Kind = tuple[int, int, int, int, int, int, int]
+#: A type as a look ahead needs it: arrival, prompt + 1, prompt - capacity, output; room, guard bits and mask.
+Ahead = tuple[int, int, int, int, int, int, int]
 
 
 class Remaining:
@@ -682,41 +683,42 @@ class Remaining:
         How many of each type.
     kinds : list of Kind
         The types that are among them.
+    ahead : dict
+        By type: what `easy` found.
     known : dict
         By round: sum of their least priced costs from there on.
     less : dict
         By type: what remains after one more start.
     """
 
-    __slots__ = ("_easy", "count", "kinds", "known", "less")
+    __slots__ = ("_all", "ahead", "count", "kinds", "known", "less")
 
-    def __init__(self, count: tuple[int, ...], kinds: list[Kind]) -> None:
+    def __init__(self, count: tuple[int, ...], kinds: list[Kind], ahead: list[Ahead]) -> None:
         self.count = count
         self.kinds = [kind for kind, number in zip(kinds, count, strict=True) if number]
+        self._all, self.ahead = ahead, dict[int, list[Ahead]]()
         self.known: dict[int, int] = {}
         self.less: dict[int, Remaining] = {}
-        self._easy: dict[int, list[Kind]] = {}
 
-    def easy(self, first: int) -> list[Kind]:
-        """Of the types from `first` on those of which one fits wherever any fits.
+    def easy(self, first: int) -> list[Ahead]:
+        """Of the types from `first` on those of which one fits wherever any fits; kept in `ahead`.
 
         No other has at most their prompt, output and arrival: where a request fits, a smaller one fits at its start,
         and into the last rounds of its run.
         """
-        found = self._easy.get(first)
-        if found is None:
-            found = self._easy[first] = []
-            for kind in self.kinds:
-                # Types are in ascending order of prompt, so a smaller one comes first.
-                if kind[0] >= first and not any(other[1] <= kind[1] and other[2] <= kind[2] for other in found):
-                    found.append(kind)
-        return found
+        found: list[Kind] = []
+        for kind in self.kinds:
+            # Types are in ascending order of prompt, so a smaller one comes first.
+            if kind[0] >= first and not any(other[1] <= kind[1] and other[2] <= kind[2] for other in found):
+                found.append(kind)
+        easy = self.ahead[first] = [self._all[kind[0]] for kind in found]
+        return easy
 
 
 class Replay:
     """Labels and their children with memory profiles packed into integers.
 
-    A profile is one integer with a field of `bits` bits for each round, wide enough for twice the capacity
+    A profile is one integer with a field of `bits` bits for each round, wide enough for the capacity
     and one guard bit on top: profiles are compared field by field with one subtraction, the guard bits
     telling where a field went below zero. A window covers `width` rounds before and after the label's round.
     """
@@ -730,15 +732,20 @@ class Replay:
         self.width = width = max(self.output)
         if width > MOST_OUTPUT or len(types) * len(prices) > MOST_PRICED_STARTS:
             raise Refusal("the instance is too large for a certificate of this kind")
-        self.bits = bits = (2 * self.capacity).bit_length() + 1
+        self.bits = bits = self.capacity.bit_length() + 1
         self.field = (1 << bits) - 1
-        self.demand, self.kinds = list[int](), list[Kind]()
+        self.demand, self.kinds, self.ahead = list[int](), list[Kind](), list[Ahead]()
         for k, (s, o, a, _) in enumerate(types):
             guard = sum(1 << (bits * j + bits - 1) for j in range(o))
             room = guard + sum((self.capacity - s - j - 1) << (bits * j) for j in range(o))
             self.demand.append(sum((s + j + 1) << (bits * (width + j)) for j in range(o)))
-            self.kinds.append((k, a, o, s + 1, s + o, room, guard, (1 << (bits * o)) - 1, bits * (width - o + 1)))
-        self.all_guards = sum(1 << (bits * j + bits - 1) for j in range(width))
+            fit = room, guard, (1 << (bits * o)) - 1
+            self.kinds.append((k, a, o, s + 1, *fit))
+            self.ahead.append((a, s + 1, s - self.capacity, o, *fit))
+        ones = sum(1 << (bits * j) for j in range(width))
+        self.all_guards = ones << (bits - 1)
+        #: Added to a profile it sets the guard bits of the rounds that are full.
+        self.almost_full = self.all_guards - self.capacity * ones
         self.denominator, self.prices = denominator, prices
         self.priced = [0, *accumulate(prices)]
         self.offset = self.capacity * self.priced[-1]
@@ -800,7 +807,7 @@ class Replay:
         """What remains, from how many of each type do."""
         found = self.remaining.get(count)
         if found is None:
-            found = self.remaining[count] = Remaining(count, self.kinds)
+            found = self.remaining[count] = Remaining(count, self.kinds, self.ahead)
         return found
 
     def after_start(self, remaining: Remaining, k: int) -> Remaining:
@@ -842,7 +849,7 @@ class Replay:
         k, x = gap
         if not (k < len(count) and count[k] and -self.output[k] < x <= self.width):
             raise Refusal("a gap run names no remaining request")
-        _, arrival, output, _, _, room, guard, mask, _ = self.kinds[k]
+        _, arrival, output, _, room, guard, mask = self.kinds[k]
         if t + x < arrival or (room - (window >> self.bits * (self.width + x) & mask)) & guard != guard:
             raise Refusal("a gap run does not fit")
         return x + output - 1
@@ -873,7 +880,7 @@ class Replay:
                     if packing.bound(place, lost) > self.most:
                         return
             moves, idle = None, capacity - (ahead & field)
-            for k, arrival, output, first, _, room, guard, mask, _ in remaining.kinds:
+            for k, arrival, output, first, room, guard, mask in remaining.kinds:
                 if first > idle:
                     break  # all others have prompts at least as long
                 if (room - (ahead & mask)) & guard != guard or arrival > r or (w == 0 and k < mark):
@@ -943,54 +950,81 @@ class Replay:
 
         On the way its cost may not exceed `most`.
         """
-        bits, width, capacity, field, prices = self.bits, self.width, self.capacity, self.field, self.prices
-        packing, (place, lost) = self.packing, packed
-        now, passed, ahead = r, 0, window >> (bits * width)
+        bits, width, capacity, field = self.bits, self.width, self.capacity, self.field
+        (place, lost), (node, time, gain) = packed, relaxed
+        ahead = window >> bits * width
         idle = capacity - (ahead & field)
-        startable = False
         # In the round of the start only types from this one on may follow.
-        for _, arrival, _, first, _, room, guard, mask, _ in remaining.easy(mark):
-            if arrival <= r and first <= idle and (room - (ahead & mask)) & guard == guard:
-                startable = True
+        for arrival, first, _, _, room, guard, mask in remaining.ahead.get(mark) or remaining.easy(mark):
+            if first > idle:
                 break
-        easy = [] if startable else remaining.easy(0)
-        while not startable and now - r < width:
-            if idle == 0:
-                due = NEVER
-            elif now >= due:
+            if (room - (ahead & mask)) & guard == guard and arrival <= r:
+                return window, remaining, r, latency, cost, due, mark, node, r - time, gain, place, lost
+        easy, end = remaining.ahead.get(0) or remaining.easy(0), r + width
+        # The shift rule drops the label in its last round, unless one before is exactly full.
+        last = full = end
+        if due != NEVER:
+            guards = (ahead + self.almost_full) & self.all_guards
+            if guards:
+                full = r + (guards & -guards).bit_length() // bits - 1
+            if due < full and due < end:
+                last = due
+        # Rounds are told by the place of their field in the window.
+        shift = bits * (width - r)
+        following = shift + bits * (last + 1)
+        for arrival, _, less, _, room, guard, mask in easy:
+            at = shift + bits * (arrival if arrival > r else r + 1)
+            while at < following:
+                fits = (room - (window >> at & mask)) & guard
+                if fits == guard:
+                    following = at
+                    break
+                # The last round without room for the run has room for one that starts so much later, or is over then.
+                over = (fits ^ guard).bit_length()
+                later = over // bits
+                short = less + later + (window >> at + over - bits & field)
+                at += bits * (short if short < later else later)
+        now = (following - shift) // bits
+        if now > last:
+            if last < end:
                 return None
-            if now < len(prices):
-                cost += prices[now] * idle
-                if cost > most:
-                    return None
-            if packing is not None:
-                place, lost = packing.after(place, now), lost + packing.idle(now, now + 1, idle)
+            now = end
+        for t in range(r, min(now, len(self.prices))):
+            cost += self.prices[t] * (capacity - (ahead & field))
             ahead >>= bits
-            ahead_idle = capacity - (ahead & field)
-            for _, arrival, output, first, peak, room, guard, mask, shift in easy:
-                if peak <= idle and now - output + 1 >= arrival:
-                    cells = window >> passed + shift & mask
-                    if (room - cells) & guard == guard:
-                        # A run could end in this round.
-                        return None
-                if first <= ahead_idle and arrival <= now + 1 and (room - (ahead & mask)) & guard == guard:
-                    startable = True
-            now, idle, passed = now + 1, ahead_idle, passed + bits
-        if now - r >= width:
+        if cost > most:
+            return None
+        for arrival, first, less, output, room, guard, mask in easy:
+            # Starts after this round have been tried.
+            at = r - output + (1 if first + output <= idle + 1 else 2)
+            at = shift + bits * (at if at > arrival else arrival)
+            latest = shift + bits * (r if now - output > r else now - output)
+            while at <= latest:
+                fits = (room - (window >> at & mask)) & guard
+                if fits == guard:
+                    # A run could end before the next start.
+                    return None
+                over = (fits ^ guard).bit_length()
+                later = over // bits
+                short = less + later + (window >> at + over - bits & field)
+                at += bits * (short if short < later else later)
+        if full < now:
+            due = NEVER
+        if self.packing is not None:
+            for t in range(r, now):
+                idle = capacity - (window >> shift + bits * t & field)
+                place, lost = self.packing.after(place, t), lost + self.packing.idle(t, t + 1, idle)
+        if now == end:
             # The worker is empty: on to the next arrival.
-            following = max(now, min(kind[1] for kind in easy))
-            if due < following:
+            now = max(end, min(kind[1] for kind in remaining.kinds))
+            if due < now:
                 return None
-            end = len(prices)
-            cost += capacity * (self.priced[min(following, end)] - self.priced[min(now, end)])
-            if packing is not None:
-                lost += packing.idle(now, following, capacity)
-                for empty in sorted(t for t in packing.rounds if now <= t < following):
-                    place = packing.after(place, empty)
-            now = following
-        window >>= bits * (now - r)
-        node, time, gain = relaxed
-        return window, remaining, now, latency, cost, due, mark if now == r else 0, node, now - time, gain, place, lost
+            cost += capacity * (self.priced[min(now, len(self.prices))] - self.priced[min(end, len(self.prices))])
+            if self.packing is not None:
+                lost += self.packing.idle(end, now, capacity)
+                for empty in sorted(t for t in self.packing.rounds if end <= t < now):
+                    place = self.packing.after(place, empty)
+        return window >> bits * (now - r), remaining, now, latency, cost, due, 0, node, now - time, gain, place, lost
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""
