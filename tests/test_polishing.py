@@ -64,21 +64,45 @@ def test_latency_is_that_of_the_order(seed: int) -> None:
     order = np.argsort(instance.volume)
     starts = np.zeros_like(order)
     room = annealer.room(order, np.array(decoded(instance, order.tolist()))[order])
-    wide_order, wide_starts = order.copy(), starts.copy()
+    states = [(order.copy(), starts.copy()) for _ in polishing.FRONTS]
     for heat in (20.0, 3.0):
         given = np.zeros(1, np.int8), 300, *annealer.columns, room
         limits = polishing.APART, polishing.WITHIN, polishing.MARGIN
-        narrow, wide = (
-            polish(*given, *state, annealer.most_running, np.empty(0, like), 5_000, heat, *limits, seed)
-            for *state, like in ((order, starts, np.int32), (wide_order, wide_starts, np.int64))
-        )
-        assert narrow == wide
-        assert order.tolist() == wide_order.tolist()
-        assert starts.tolist() == wide_starts.tolist()
+        reached = [
+            polish(*given, *state, annealer.most_running, np.empty(0, like), 10_000, 5_000, heat, *limits, seed)
+            for state, like in zip(states, polishing.FRONTS, strict=True)
+        ]
+        for latency, *state in zip(reached, *zip(*states, strict=True), strict=True):
+            assert latency == reached[0]
+            assert [column.tolist() for column in state] == [column.tolist() for column in states[0]]
+        order, starts = states[0]
         assert sorted(order.tolist()) == list(range(60))
         expected = decoded(instance, order.tolist())
-        assert narrow == Schedule(instance, expected).total_latency
-        assert Schedule(instance, starts).total_latency <= narrow
+        assert reached[0] == Schedule(instance, expected).total_latency
+        assert Schedule(instance, starts).total_latency <= reached[0]
+
+
+def test_no_start_is_later_than_fronts_have_room_for() -> None:
+    """Where numbers of a front would not fit into their type, the move is refused."""
+    instance = generate("azure-like", requests=40, seed=3)
+    annealer = Annealer(instance, price_bounds.fluid(instance), Monitor(instance))
+    order = np.argsort(instance.volume)
+    starts = backlog.list_schedule(instance, order)
+    room = annealer.room(order, starts[order])
+    _, most = polishing.fronts(instance, [order])
+    assert most >= polishing.ROOM * starts.max()
+
+    def latest_starts(limit: int) -> list[int]:
+        """Of the orders at the end of some hot walks."""
+        latest = []
+        for seed in range(20):
+            end, found = order.copy(), starts.copy()
+            shape = annealer.most_running, np.empty(0, np.int32), limit, 200, 500.0
+            polish(np.zeros(1, np.int8), instance.capacity, *annealer.columns, room, end, found, *shape, 9, 9, 9, seed)
+            latest.append(int(backlog.list_schedule(instance, end).max()))
+        return latest
+
+    assert max(latest_starts(int(starts.max()))) <= starts.max() < max(latest_starts(most))
 
 
 def test_is_reproducible() -> None:

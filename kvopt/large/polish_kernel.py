@@ -100,6 +100,7 @@ def polish(
     starts,
     size,
     like,
+    latest,
     steps,
     heat,
     apart,
@@ -119,8 +120,10 @@ def polish(
         Starts of the best schedule seen, by request.
     size : int
         No more requests than this can ever run at once.
-    like : int32 or int64 array
-        Of the type in which fronts are kept; it must hold the sum of the capacity and any round that is reached.
+    like : int16, int32 or int64 array
+        Of the type in which fronts are kept.
+    latest : int
+        No request starts later: moves that would start one later are refused.
     apart, within, margin : float
         A move is refused if it is so many temperatures behind the bar: by the regrets at each other's starts, by its
         value up to the later place, by its value from there on.
@@ -194,6 +197,9 @@ def polish(
             count, t = running[row], now[row]
             width = (count + LANES - 1) // LANES * LANES
             p, beside = first_fit(capacity, last, level, peak, row, width, prompt[i], output[i], max(t, arrival[i]))
+            if p > latest:
+                joined = -1
+                break
             late += p + output[i] - arrival[i]
             floor += least[i]
             into, a = try_at[c], min(p, horizon)

@@ -13,7 +13,8 @@ import numpy as np
 
 from kvopt.large.annealing import Annealer
 from kvopt.large.polish_kernel import polish
-from kvopt.model import IntArray
+from kvopt.model import Instance, IntArray
+from kvopt.policies.backlog import list_schedule
 
 #: More requests are left to the windows: a move takes time in proportion to the requests behind it.
 MOST_REQUESTS = 500
@@ -25,8 +26,9 @@ STAGES = 60
 RIVALS, HALVINGS = 4, (12, 24, 36)
 #: See `kvopt.large.polish_kernel.polish`.
 APART, WITHIN, MARGIN = 1.0, 1.5, 1.0
-#: Fronts are kept in 32 bits where all sums of two of their numbers fit into them.
-NARROW = 2**30
+#: Fronts are kept in the first of these that has room for starts so many times later than those to begin with: the
+#: narrower, the more of them one instruction takes.
+FRONTS, ROOM = (np.int16, np.int32, np.int64), 2
 #: Moves for each request where nothing else is said, and of all threads in a first stage that measures the speed.
 MOVES, FIRST_MOVES = 20_000, 20_000
 
@@ -58,8 +60,7 @@ def run(
     found = [starts.copy() for _ in orders]
     random = np.random.default_rng(seed)
     timed = deadline_s < float("inf")
-    latest = int(instance.arrival.max() + instance.output.sum())
-    like = np.empty(0, dtype=np.int32 if instance.capacity + latest < NARROW else np.int64)
+    like, latest = fronts(instance, orders[:2])
     moves = FIRST_MOVES if timed else moves_each * instance.n // STAGES
     # Seconds of all threads: while the bound takes one of them, the moves are planned for all the same.
     done, seconds = 0, 0.0
@@ -73,7 +74,7 @@ def run(
             return
         seeds = random.integers(2**31, size=len(orders)).tolist()
         given = watch.halt, instance.capacity, *annealer.columns, room
-        shape = annealer.most_running, like, each, heat, APART, WITHIN, MARGIN
+        shape = annealer.most_running, like, latest, each, heat, APART, WITHIN, MARGIN
         reached = watch.run(
             polish,
             [(*given, *state, *shape, own) for *state, own in zip(orders, found, seeds, strict=True)],
@@ -89,3 +90,17 @@ def run(
             better *= max(1, monitor.workers // len(better))
             orders, found = [orders[k].copy() for k in better], [found[k].copy() for k in better]
         monitor.report(polished=stage + 1)
+
+
+def fronts(instance: Instance, orders: list[IntArray]) -> tuple[IntArray, int]:
+    """An empty array of the type in which fronts are kept, and the latest start that it has room for."""
+    if instance.has_arrivals:
+        reached = int(instance.arrival.max() + instance.output.sum())
+    else:
+        reached = max(int(list_schedule(instance, order).max()) for order in orders)
+    for kind in FRONTS:
+        # Kernels add the memory of a round, the rounds of a run and those until another has ended to a start.
+        latest = int(np.iinfo(kind).max) - instance.capacity - 2 * int(instance.output.max())
+        if latest >= ROOM * reached:
+            break
+    return np.empty(0, dtype=kind), latest
