@@ -149,9 +149,18 @@ class Monitor:
             if now - self._last_weighed < WEIGH_EVERY_S:
                 return None
             self._last_weighed = now
-            used_gb = resident_gb() + sum(resident_gb(child) for child in self.children)
-            self._out_of_memory = used_gb > self.most_gb  # stays so when the solver frees its memory
+            self.affords(0)
         return "memory limit" if self._out_of_memory else None
+
+    def affords(self, size: int) -> bool:
+        """Whether so many bytes more stay below the memory limit; if not, the solver must end.
+
+        To be asked before a large allocation: looks now and then come too late for these.
+        """
+        used_gb = resident_gb() + sum(resident_gb(child) for child in self.children)
+        if used_gb + size / 1e9 > self.most_gb:
+            self._out_of_memory = True  # stays so when the solver frees its memory
+        return not self._out_of_memory
 
     @property
     def gap_reached(self) -> bool:

@@ -16,8 +16,9 @@ from strategies import instances
 from kvopt import Instance, Status, read, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
+from kvopt.exact import parts
 from kvopt.exact.relaxation import MEDIUM, arcs_of, full_graph
-from kvopt.exact.search import SMALL_LABELS, Pace, Search
+from kvopt.exact.search import Pace, Pass, Search
 from kvopt.exact.watch import Watch
 from kvopt.generate import generate
 from kvopt.monitor import Monitor, machine_gb, resident_gb
@@ -81,13 +82,39 @@ def test_every_cell_width(capacity: int) -> None:
 def test_threads_change_nothing(types: int, requests: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small layers go through another loop than large ones; both make the same labels and the same proof."""
     instance = generate("types", types=types, requests=requests, seed=5)
-    passes = []
-    for most in (SMALL_LABELS, 0):
-        monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", most)
-        search = Search(instance, memory_prices(instance), Monitor(instance))
-        for beam in (None, 20):
-            passes.append(search.run(10**6, beam, record=True, budget=200_000))
-    for one, other in zip(passes[:2], passes[2:], strict=True):
+    one = passes(instance)
+    monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", 0)
+    assert_same(one, passes(instance))
+
+
+@pytest.mark.parametrize(("types", "requests", "arrivals"), [(2, 14, False), (9, 9, False), (9, 9, True)])
+def test_layers_in_parts_change_nothing(
+    types: int, requests: int, arrivals: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where children would take too much memory, a layer is made part by part: the same labels, the same proof."""
+    instance = generate("types", types=types, requests=requests, seed=5)
+    if arrivals:
+        arrival = np.random.default_rng(0).integers(0, 30, requests)
+        instance = Instance(instance.capacity, instance.prompt, instance.output, arrival)
+    monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", 0)
+    one = passes(instance)
+    made: list[int] = []
+    merge = parts.merged
+    monkeypatch.setattr("kvopt.exact.parts.merged", lambda done: made.append(len(done)) or merge(done))
+    monkeypatch.setattr("kvopt.exact.search.PART_SHARE", 2e-9)
+    assert_same(one, passes(instance))
+    assert max(made) > 10
+
+
+def passes(instance: Instance) -> list[Pass]:
+    """Recorded, one with all labels and one with a beam."""
+    search = Search(instance, memory_prices(instance), Monitor(instance, memory_limit_gb=10.0))
+    return [search.run(10**6, beam, record=True, budget=200_000) for beam in (None, 20)]
+
+
+def assert_same(passes: list[Pass], others: list[Pass]) -> None:
+    """All outcomes, and all that was recorded, are equal."""
+    for one, other in zip(passes, others, strict=True):
         assert (one.bound, one.complete, one.cut) == (other.bound, other.complete, other.cut)
         assert one.layers == other.layers
         for columns in zip(zip(*one.traces, strict=True), zip(*other.traces, strict=True), strict=True):
@@ -257,6 +284,26 @@ def test_graph_of_profiles_is_the_one_of_plain_python(capacity: int, rows: list[
     assert busy.tolist() == [len(profile) for profile in profiles]
     assert found[1].depth.tolist() == depth == sorted(depth)
     assert list(zip(target.tolist(), move_of.tolist(), strict=True)) == arcs
+
+
+def test_layers_that_do_not_fit_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is asked for before it is taken: the search ends below the limit with what it has proved."""
+    monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", 0)
+    instance = read(LIBRARY / "different" / "different-n12-1.json")
+    monitor = Monitor(instance, memory_limit_gb=100.0)
+    refused: list[int] = []
+
+    def affords(size: int) -> bool:
+        monitor.interrupted = bool(size > 1e6)
+        refused.append(size)
+        return not monitor.interrupted
+
+    monkeypatch.setattr(monitor, "affords", affords)
+    done = Search(instance, memory_prices(instance), monitor).run(10**6)
+    assert not done.complete
+    assert refused[-1] > 1e6
+    assert 0 < done.layers < 12
+    assert done.bound <= solve(instance, "dp").total_latency
 
 
 def test_without_a_memory_limit_the_machine_sets_one(monkeypatch: pytest.MonkeyPatch) -> None:

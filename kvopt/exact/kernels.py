@@ -309,16 +309,24 @@ def last_wait(cells, chosen, row, size, t, width, room, output, arrival):
     return best, kind, at
 
 
+@njit(cache=True, nogil=True, inline="always")
+def part_of(key, parts):
+    """The part of a layer that children with this key fall into."""
+    return np.int64(((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)) % np.uint64(parts))
+
+
 @njit(cache=True, nogil=True)
-def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, packed, rules, limit, out, gap_kind, gap_start):
+def expand(
+    halt, lo, hi, labels, left, shapes, priced, relaxed, packed, rules, limit, part, parts, out, gap_kind, gap_start
+):  # fmt: skip
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
     A child is a next start (type, round); rounds ascend, then types. Children that break the order among equal
     shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests that the
     children leave to start. With a relaxation each label carries the node of its relaxed profile, by how many
     rounds the label is later than it, and the summed reward of its remaining requests. With a packing, its candidate
-    (in the next round that has any) and what its starts lost so far, idle memory included. `gap_kind` and `gap_start`
-    get the run behind the gap rule of each label.
+    (in the next round that has any) and what its starts lost so far, idle memory included. Of several parts of a layer,
+    children of others are not written. `gap_kind` and `gap_start` get the run behind the gap rule of each label.
 
     Returns
     -------
@@ -401,6 +409,8 @@ def expand(halt, lo, hi, labels, left, shapes, priced, relaxed, packed, rules, l
                     and output[k - 1] == output[k]
                 ):
                     # First come, first served among requests of one shape: types are sorted by arrival last.
+                    continue
+                if parts > 1 and part_of(key[i] - multiplier[k], parts) != part:
                     continue
                 if not fits(cells, width + w, room, k, width):
                     continue
@@ -957,8 +967,9 @@ def advance(halt, labels, shapes, priced, relaxed, packed, rules, limit, beam, r
             break
         layer_kind, layer_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         to, made = expand(
-            halt, 0, size, labels, left - 1, shapes, priced, relaxed, packed, rules, limit, out, layer_kind, layer_start
-        )
+            halt, 0, size, labels, left - 1, shapes, priced, relaxed, packed, rules, limit, 0, 1, out, layer_kind,
+            layer_start
+        )  # fmt: skip
         if to < size:
             state = LARGE
             break

@@ -6,6 +6,7 @@ dynamic programme and proves its rules.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -17,7 +18,9 @@ from kvopt.bounds.packing import DENOMINATOR, Found, start_gains
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
+from kvopt.exact import parts as parting
 from kvopt.exact.kernels import Children, Labels, Packed, Priced, Relaxed, Rules, Shapes, Trace
+from kvopt.exact.parts import Part
 from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray, exact_sum
@@ -30,6 +33,9 @@ PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
 BYTES_PER_CALL, MOST_BYTES_PER_CALL = 1 << 26, 1 << 31
 #: Kernel calls that are handed to the threads at once.
 BATCH = 16
+#: A part of a layer is to take that share of the memory limit; layers may have so many times more children for each
+#: label than the one before, which is so many where nothing is known.
+PART_SHARE, MORE_CHILDREN, CHILDREN_EACH = 0.15, 1.5, 4.0
 #: Layers of at most so many labels, and so many children, are not worth threads.
 SMALL_LABELS, SMALL_CHILDREN = 4_000, 1 << 14
 #: Children of small layers after which the limits are looked at.
@@ -49,6 +55,7 @@ CHILD_COLUMNS = tuple(
     np.int32 if name in ("mark", "parent", "kind", "node", "spot") else np.int64 for name in Children._fields[1:]
 )
 
+COLUMNS_BYTES = sum(np.dtype(kind).itemsize for kind in CHILD_COLUMNS)
 
 #: The search with every rule.
 ALL_RULES = Rules()
@@ -171,6 +178,8 @@ class Search:
         ahead = self.priced.least_cost[self.first] if self.first < self.horizon else self.scale * types.output
         self.price_bound = self._passed + int(types.count @ ahead)
         self.rooms: list[Children] = []
+        #: Children of each label in the last large layer.
+        self.children_each = CHILDREN_EACH
 
     def _multipliers(self) -> tuple[IntArray, bool]:
         """Weights whose sum over the remaining requests identifies them: exactly (mixed radix) if it fits."""
@@ -310,23 +319,71 @@ class Search:
     def _large_layer(
         self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int, _: int
     ) -> Step:
-        """One layer, its labels and then its buckets shared out among threads."""
+        """One layer, its labels and then its buckets shared out among threads; in parts where children are many."""
         left = int(labels.rem[0].sum()) - 1
         size = len(labels.key)
         gap_kind, gap_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         none = Trace(*(column[:0] for column in (np.zeros((0, 3), dtype=np.int64), *[gap_kind] * 7)))
         fixed = (labels, left, self.shapes, self.priced, relaxed, packed, self.rules, limit)
-        parts: list[Children] = []
-        made = 0
+        kinds, made = len(self.shapes.prompt), 0
+        parts = self._parts(labels) if beam < 0 and parting.divisible(labels, kinds) else 1
+        done: list[Part] = []
+        for part in range(parts):
+            found = self._children(fixed, part, parts, most - made, gap_kind, gap_start)
+            if found is None:
+                return kernels.EXCEEDED, labels, False, none
+            children = found
+            made += len(children.key)
+            killer, shift = self._dominators(children, labels, left)
+            if self.watch.halted:
+                return kernels.EXCEEDED, labels, False, none
+            if parts > 1:
+                done.append(parting.part_of(children, killer, shift, labels, kinds))
+        self.children_each = made / size
+        survivors = sum(len(part.kept.key) for part in done) if parts > 1 else int((killer < 0).sum())
+        each = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES
+        if beam < 0 and not self.monitor.affords(survivors * each + made * parting.MERGING_BYTES * (parts > 1)):
+            return kernels.EXCEEDED, labels, False, none
+        if parts > 1:
+            children, killer, shift = parting.merged(done)
+            kept, cut = np.arange(len(children.key)), False
+        else:
+            kept = kernels.survivors_of(children, killer, beam)
+            cut = len(kept) < int((killer < 0).sum())
+            killer = kernels.ranks(kept, killer)
+        trace = Trace(
+            np.array([(size, made, len(kept))]),
+            *((gap_kind, gap_start, killer, shift) if record else none[1:5]),
+            *(column[kept] for column in (children.parent, children.kind, children.start)),
+        )
+        return kernels.PAUSED, kernels.next_labels(labels, children, kept, self.shapes), cut, trace
+
+    def _parts(self, labels: Labels) -> int:
+        """Parts in which the children of a layer take about that share of the memory limit at a time."""
+        each = self.width * np.dtype(self.cell).itemsize + COLUMNS_BYTES
+        expected_gb = MORE_CHILDREN * self.children_each * len(labels.key) * each / 1e9
+        return max(1, math.ceil(expected_gb / (PART_SHARE * self.monitor.most_gb)))
+
+    def _children(
+        self, fixed: tuple[Any, ...], part: int, parts: int, most: int, gap_kind: IntArray, gap_start: IntArray
+    ) -> Children | None:
+        """Children of a part of the layer in order of generation; None after more than `most`, or when halted."""
+        size, made = len(gap_kind), 0
+        chunks: list[Children] = []
         for lo in range(0, size, PARENTS_PER_CALL * BATCH):
             edges = range(lo, min(lo + PARENTS_PER_CALL * BATCH, size), PARENTS_PER_CALL)
-            ranges = [(at, min(at + PARENTS_PER_CALL, size), fixed, gap_kind, gap_start) for at in edges]
+            given = (*fixed, part, parts), gap_kind, gap_start
+            ranges = [(at, min(at + PARENTS_PER_CALL, size), *given) for at in edges]
             for new in self.watch.run(self._expand, ranges):
-                parts += new
-                made += sum(len(part.key) for part in new)
+                chunks += new
+                made += sum(len(chunk.key) for chunk in new)
             if self.watch.halted or made > most:
-                return kernels.EXCEEDED, labels, False, none
-        children = joined(parts)
+                return None
+        return joined(chunks)
+
+    def _dominators(self, children: Children, labels: Labels, left: int) -> tuple[np.ndarray, np.ndarray]:
+        """For each child its dominator, or -1, and the rounds that waits."""
+        made = len(children.key)
         killer, shift = np.full(made, -1, dtype=np.int32), np.zeros(made, dtype=np.int64)
         if left == 0:
             kernels.cheapest(children, made, killer)
@@ -335,16 +392,7 @@ class Search:
             arguments = (order, begin, latest, children, left, self.rules, killer, shift)
             pieces = even_ranges(begin, 16 * self.monitor.workers)
             self.watch.run(kernels.dominate, [(self.watch.halt, lo, hi, *arguments) for lo, hi in pieces])
-            if self.watch.halted:
-                return kernels.EXCEEDED, labels, False, none
-        kept = kernels.survivors_of(children, killer, beam)
-        trace = Trace(
-            np.array([(size, made, len(kept))]),
-            *((gap_kind, gap_start, kernels.ranks(kept, killer), shift) if record else none[1:5]),
-            *(column[kept] for column in (children.parent, children.kind, children.start)),
-        )
-        cut = len(kept) < int((killer < 0).sum())
-        return kernels.PAUSED, kernels.next_labels(labels, children, kept, self.shapes), cut, trace
+        return killer, shift
 
     def _expand(
         self, lo: int, hi: int, fixed: tuple[Any, ...], gap_kind: IntArray, gap_start: IntArray
