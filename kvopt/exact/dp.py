@@ -96,10 +96,10 @@ THOROUGH = (
     Attempt(HEAVY, 10_000, 20_000_000, MOST_ARCS, packing_s=25),
     Attempt(HEAVY, 10_000, None, MOST_ARCS, packing_s=150),
 )
-#: The same for few types, for which the graph of all of them may yet be affordable.
+#: The same for few types, for which the graph of all of them may yet be affordable: searches without it must be quick.
 THOROUGH_FEW = (
-    Attempt(MIDDLE, 100, 400_000, 3_000_000),
-    THOROUGH[1],
+    Attempt(MIDDLE, 100, 400_000, 3_000_000, pace=Pace(0.2, 0.6)),
+    replace(THOROUGH[1], pace=Pace(0.2, 0.6)),
     Attempt(HEAVY, 1_000, 1_600_000, MOST_ARCS),
     Attempt(HUGE, 10_000, None, MOST_ARCS),
 )
