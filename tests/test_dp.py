@@ -306,6 +306,15 @@ def test_layers_that_do_not_fit_are_not_begun(monkeypatch: pytest.MonkeyPatch) -
     assert done.bound <= solve(instance, "dp").total_latency
 
 
+def test_memory_that_would_exceed_the_limit_ends_the_run() -> None:
+    """Asked for beforehand, because a look at the memory in use would come too late."""
+    monitor = Monitor(Instance(5, [1], [1]), memory_limit_gb=resident_gb() + 1)
+    assert monitor.affords(10**8)
+    assert not monitor.stopped
+    assert not monitor.affords(2 * 10**9)
+    assert monitor.stop_reason == "memory limit"
+
+
 def test_without_a_memory_limit_the_machine_sets_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that outgrows the machine comes back with its schedule and bound before it is killed."""
     monkeypatch.setattr("kvopt.monitor.SAFE_SHARE", resident_gb() / machine_gb() / 2)

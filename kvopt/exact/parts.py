@@ -14,7 +14,7 @@ import numpy as np
 from kvopt.exact.kernels import Children, Labels
 
 #: Bytes that `merged` takes for each child, at most.
-MERGING_BYTES = 48
+MERGING_BYTES = 64
 
 
 @dataclass(frozen=True)
