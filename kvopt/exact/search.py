@@ -325,32 +325,36 @@ class Search:
         gap_kind, gap_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         none = Trace(*(column[:0] for column in (np.zeros((0, 3), dtype=np.int64), *[gap_kind] * 7)))
         fixed = (labels, left, self.shapes, self.priced, relaxed, packed, self.rules, limit)
-        kinds, made = len(self.shapes.prompt), 0
-        parts = self._parts(labels) if beam < 0 and parting.divisible(labels, kinds) else 1
-        done: list[Part] = []
-        for part in range(parts):
-            found = self._children(fixed, part, parts, most - made, gap_kind, gap_start)
-            if found is None:
-                return kernels.EXCEEDED, labels, False, none
-            children = found
-            made += len(children.key)
-            killer, shift = self._dominators(children, labels, left)
-            if self.watch.halted:
-                return kernels.EXCEEDED, labels, False, none
-            if parts > 1:
-                done.append(parting.part_of(children, killer, shift, labels, kinds))
-        self.children_each = made / size
-        survivors = sum(len(part.kept.key) for part in done) if parts > 1 else int((killer < 0).sum())
+        exceeded: Step = kernels.EXCEEDED, labels, False, none
         each = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES
-        if beam < 0 and not self.monitor.affords(survivors * each + made * parting.MERGING_BYTES * (parts > 1)):
-            return kernels.EXCEEDED, labels, False, none
-        if parts > 1:
-            children, killer, shift = parting.merged(done)
-            kept, cut = np.arange(len(children.key)), False
-        else:
+        kinds, cut = len(self.shapes.prompt), False
+        parts = self._parts(labels) if beam < 0 and parting.divisible(labels, kinds) else 1
+        if parts == 1:
+            found = self._part(fixed, 0, 1, most, gap_kind, gap_start)
+            if found is None:
+                return exceeded
+            children, killer, shift = found
+            made = len(killer)
             kept = kernels.survivors_of(children, killer, beam)
             cut = len(kept) < int((killer < 0).sum())
             killer = kernels.ranks(kept, killer)
+            if beam < 0 and not self.monitor.affords(len(kept) * each):
+                return exceeded
+        else:
+            made, done = 0, list[Part]()
+            for part in range(parts):
+                thinned = self._thinned(fixed, part, parts, most - made, gap_kind, gap_start)
+                if thinned is None:
+                    return exceeded
+                made += len(thinned.killer)
+                done.append(thinned)
+                self.monitor.report(part=part + 1, of=parts, labels=size, children=made)
+            survivors = sum(len(thinned.kept.key) for thinned in done)
+            if not self.monitor.affords(survivors * each + made * parting.MERGING_BYTES):
+                return exceeded
+            children, killer, shift = parting.merged(done)
+            kept = np.arange(len(children.key))
+        self.children_each = made / size
         trace = Trace(
             np.array([(size, made, len(kept))]),
             *((gap_kind, gap_start, killer, shift) if record else none[1:5]),
@@ -364,11 +368,21 @@ class Search:
         expected_gb = MORE_CHILDREN * self.children_each * len(labels.key) * each / 1e9
         return max(1, math.ceil(expected_gb / (PART_SHARE * self.monitor.most_gb)))
 
-    def _children(
+    def _thinned(
         self, fixed: tuple[Any, ...], part: int, parts: int, most: int, gap_kind: IntArray, gap_start: IntArray
-    ) -> Children | None:
-        """Children of a part of the layer in order of generation; None after more than `most`, or when halted."""
-        size, made = len(gap_kind), 0
+    ) -> Part | None:
+        """What is to be kept of a part; all else is given up here, for the next part needs the room."""
+        found = self._part(fixed, part, parts, most, gap_kind, gap_start)
+        return None if found is None else parting.part_of(*found, fixed[0], len(self.shapes.prompt))
+
+    def _part(
+        self, fixed: tuple[Any, ...], part: int, parts: int, most: int, gap_kind: IntArray, gap_start: IntArray
+    ) -> tuple[Children, np.ndarray, np.ndarray] | None:
+        """Children of a part of the layer in order of generation, their dominators, or -1, and the rounds these wait.
+
+        None after more than `most` children, or when halted.
+        """
+        labels, left, size, made = fixed[0], fixed[1], len(gap_kind), 0
         chunks: list[Children] = []
         for lo in range(0, size, PARENTS_PER_CALL * BATCH):
             edges = range(lo, min(lo + PARENTS_PER_CALL * BATCH, size), PARENTS_PER_CALL)
@@ -379,11 +393,7 @@ class Search:
                 made += sum(len(chunk.key) for chunk in new)
             if self.watch.halted or made > most:
                 return None
-        return joined(chunks)
-
-    def _dominators(self, children: Children, labels: Labels, left: int) -> tuple[np.ndarray, np.ndarray]:
-        """For each child its dominator, or -1, and the rounds that waits."""
-        made = len(children.key)
+        children = joined(chunks)
         killer, shift = np.full(made, -1, dtype=np.int32), np.zeros(made, dtype=np.int64)
         if left == 0:
             kernels.cheapest(children, made, killer)
@@ -392,7 +402,7 @@ class Search:
             arguments = (order, begin, latest, children, left, self.rules, killer, shift)
             pieces = even_ranges(begin, 16 * self.monitor.workers)
             self.watch.run(kernels.dominate, [(self.watch.halt, lo, hi, *arguments) for lo, hi in pieces])
-        return killer, shift
+        return None if self.watch.halted else (children, killer, shift)
 
     def _expand(
         self, lo: int, hi: int, fixed: tuple[Any, ...], gap_kind: IntArray, gap_start: IntArray
