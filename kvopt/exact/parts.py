@@ -37,7 +37,7 @@ class Part:
     kept: Children
 
 
-def part_of(children: Children, killer: np.ndarray, shift: np.ndarray, labels: Labels, kinds: int) -> Part:
+def thinned(children: Children, killer: np.ndarray, shift: np.ndarray, labels: Labels, kinds: int) -> Part:
     """What is to be kept of a part's children, in a layer for which `divisible` holds."""
     later = children.start - labels.time[children.parent]
     place = (children.parent.astype(np.int64) * waits(labels) + later) * kinds + children.kind

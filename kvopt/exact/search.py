@@ -54,7 +54,7 @@ MOST_REQUESTS = int(np.iinfo(np.uint16).max)
 CHILD_COLUMNS = tuple(
     np.int32 if name in ("mark", "parent", "kind", "node", "spot") else np.int64 for name in Children._fields[1:]
 )
-
+#: What they take for each child.
 COLUMNS_BYTES = sum(np.dtype(kind).itemsize for kind in CHILD_COLUMNS)
 
 #: The search with every rule.
@@ -373,7 +373,7 @@ class Search:
     ) -> Part | None:
         """What is to be kept of a part; all else is given up here, for the next part needs the room."""
         found = self._part(fixed, part, parts, most, gap_kind, gap_start)
-        return None if found is None else parting.part_of(*found, fixed[0], len(self.shapes.prompt))
+        return None if found is None else parting.thinned(*found, fixed[0], len(self.shapes.prompt))
 
     def _part(
         self, fixed: tuple[Any, ...], part: int, parts: int, most: int, gap_kind: IntArray, gap_start: IntArray
