@@ -70,7 +70,7 @@ def test_prunes_and_is_checked(seed: int) -> None:
     best = solve(instance, "dp")
     plain = Search(instance, prices.fluid(instance), Monitor(instance)).run(best.total_latency)
     search = Search(instance, prices.fluid(instance), Monitor(instance))
-    search.packing = packing.search(instance, best.schedule.starts, time_limit_s=0.5)
+    search.packing = packing.search(instance, best.schedule.starts, time_limit_s=1)
     done, certificate = recorded(search, best.total_latency)
     assert done.complete
     assert done.kept < plain.kept

@@ -30,7 +30,7 @@ import numpy as np
 
 from kvopt.bounds import prices as plain
 from kvopt.bounds.bound import Bound
-from kvopt.bounds.packing_sweep import MOST_CANDIDATES, Sweeper, Swept
+from kvopt.bounds.packing_sweep import Sweeper, Swept
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.model import Certificate, FloatArray, Instance, IntArray, RequestTypes
 
@@ -38,26 +38,35 @@ from kvopt.model import Certificate, FloatArray, Instance, IntArray, RequestType
 DENOMINATOR = 2**16
 #: Longest output, most tokens of capacity, most requests and most rounds of a schedule for which packings are tried.
 MAX_OUTPUT, MAX_CAPACITY, MAX_REQUESTS, MAX_ROUNDS = 256, 2**15 - 1, 400, 20_000
-#: Prices may end at these parts of the schedule's length; tried one by one, as long as a sweep is affordable.
+#: Prices may end at these parts of the schedule's length; tried one by one, as long as a sweep costs no more than so
+#: small a part of the budget, the first one than so large a part, and the next one is not expected to cost more.
 PRICED_SHARES = (1.4, 1.0, 0.75, 0.55, 0.45, 0.4, 0.35, 0.3, 0.27, 0.24, 0.21, 0.18, 0.15, 0.1, 0.05, 0.0)
+FIRST_PART, NEXT_PART = 1 / 8, 1 / 16
 #: They begin to fall at this part of that, and are this many times what remaining requests and capacity suggest.
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
+#: After so many climbs prices may end this much earlier, or less so where a sweep would cost more than the second of
+#: two parts of what is left; not where it must be less than that. They do if a sweep costs less than the first part, or
+#: if that gained more in the time than climbs. Sweeps are expected to cost so many times as much after the first.
+CLIMBS, EARLIER, LEAST_EARLIER, CHEAP_PART, LOWERED_PART, GROWTH = 2, 0.9, 0.97, 1 / 32, 1 / 6, 2.0
 #: Starts that gain less than minus this many times the smoothing do not count.
 CUT_OFF = 20.0
-#: Most candidates of a start, as they may multiply later; least number of sweeps for it to be affordable; steps after
-#: each sweep, and least number of them.
-FIRST_CANDIDATES, LEAST_SWEEPS, STEPS, LEAST_STEPS = 2_600_000, 8, 60, 10
-#: Nominal nanoseconds of a step, and for each candidate.
-STEP_NS, STEP_CANDIDATE_NS = 1e6, 16.0
+#: Steps of a climb. Before the first and so many steps later, candidates are left out that are off by more than so many
+#: first steps of a reward.
+STEPS, NARROWED, MARGIN = 60, 5, 1.0
+#: Nominal nanoseconds of a step, for each start in each round, for each of its candidates, and for each candidate when
+#: they are narrowed.
+STEP_NS, START_NS, STEP_CANDIDATE_NS, NARROWING_NS = 1e5, 15.0, 16.0, 18.0
 #: Smoothing of the maximum, first and last, and first step of rewards, as parts of the largest reward; first
-#: relative step of prices; both steps are so many times as long after each sweep, and after one that brought nothing,
-#: but no shorter than that.
+#: relative step of prices; both steps are so many times as long after a climb that brought nothing, but no shorter
+#: than that; once prices have been lowered they become longer again, up to that.
 SMOOTHING, REWARD_STEP, PRICE_STEP = (0.0002, 0.0001), 0.012, 0.024
-SHORTER, MUCH_SHORTER, SHORTEST = 0.95, 0.4, 0.05
-#: After a sweep that brought nothing, the steps that follow end with so many times the smoothing; least part of it.
-FINER, FINEST = 0.3, 0.05
-#: Replays are cautious: from the second on, sweeps are made so many times as far away as replays suggest.
-BEYOND = 1.5
+SHORTER, SHORTEST, LOWERED_LENGTH = 0.4, 0.03, 0.4
+#: After a climb that brought nothing, the next one ends with so many times the smoothing; least part of it; and up to
+#: which it rises once prices have been lowered.
+FINER, FINEST, LOWERED_FINENESS = 0.3, 0.03, 0.3
+#: Replays are cautious: from the second on, sweeps are made so many times as far away as replays suggest, where these
+#: promise at least so many rounds.
+BEYOND, LEAST_PROMISE = 1.5, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,32 +119,64 @@ class Replay:
     Candidates keep the labels that stand for them, whatever they gain now: such a naming is as good as any
     (docs/certificates.md). Starts that did not gain are not among the candidates; what they gain now is taken as if
     they held no memory.
+
+    Attributes
+    ----------
+    spent_ns : float
+        Nominal nanoseconds so far.
     """
 
     def __init__(self, instance: Instance, gains: IntArray, swept: Swept) -> None:
         self.instance, self.known = instance, gains > 0
-        candidates, labels = len(swept.parent), int(swept.labels[-1])
-        self.graph = swept[2:]
-        self.room = tuple(np.zeros(size) for size in (candidates, labels, candidates, labels))
+        self.whole: tuple[Any, ...] = swept[2:]
+        self.spent_ns = 0.0
+
+    def narrow(self, reward: FloatArray, price: FloatArray, margin: float) -> float:
+        """The bound; from now on `bound` passes over candidates whose best packing gains less than the best, by that.
+
+        So few candidates are left that a step costs a fifth and less; what a step of rewards changes is far less
+        than what most candidates are off.
+        """
+        from kvopt.bounds.packing_kernels import narrowed
+
+        gains = self.gains(reward, price, 0.0)
+        given: tuple[Any, ...] = *self.whole, gains, margin
+        gained, self.graph = narrowed(*given)
+        sizes = len(self.graph[0]), int(self.graph[-1][-1])
+        self.room = tuple(np.zeros(size) for size in (*sizes, *sizes))
+        self.spent_ns += STEP_NS + START_NS * gains.size + NARROWING_NS * len(self.whole[0])
+        gains[: len(self.known)][self.known] = 0
+        gained += float((np.maximum(gains, 0) @ self.instance.types.count).sum())
+        return self.earned(reward, price) - gained
 
     def bound(self, reward: FloatArray, price: FloatArray, smoothing: float) -> tuple[float, FloatArray]:
-        """The bound, smoothed, and its slopes in rewards and prices."""
+        """The bound of the candidates that `narrow` left, smoothed, and its slopes in rewards and prices."""
         from kvopt.bounds.packing_kernels import memory_held, smoothed
 
-        types, capacity, known = self.instance.types, self.instance.capacity, self.known
-        last = int((reward - types.output + types.arrival).max() + CUT_OFF * smoothing)
-        gains = start_gains(types, reward, price, 1, max(last + 1, len(known)))
+        types, known = self.instance.types, self.known
+        gains = self.gains(reward, price, CUT_OFF * smoothing)
         starts = np.zeros(gains.shape)
         given: tuple[Any, ...] = *self.graph, gains, smoothing, *self.room, starts
         gained = smoothed(*given)
+        self.spent_ns += STEP_NS + START_NS * gains.size + STEP_CANDIDATE_NS * len(self.graph[0])
         gains[: len(known)][known] = -np.inf
         others = np.nonzero(gains > -CUT_OFF * smoothing)
         count, ratio = types.count[others[1]], gains[others] / smoothing
         gained += smoothing * float((count * np.logaddexp(0, ratio)).sum())
         starts[others] = count / (1 + np.exp(-ratio))
         held = memory_held(starts, types.prompt, types.output, len(price))
-        value = float(types.count @ reward) - capacity * float(price.sum()) - gained
-        return value, np.concatenate((types.count - starts.sum(axis=0), held - capacity))
+        slopes = np.concatenate((types.count - starts.sum(axis=0), held - self.instance.capacity))
+        return self.earned(reward, price) - gained, slopes
+
+    def gains(self, reward: FloatArray, price: FloatArray, least: float) -> FloatArray:
+        """What starts gain in all rounds in which they gain more than minus that, or gained when it was swept."""
+        types = self.instance.types
+        last = int((reward - types.output + types.arrival).max() + least)
+        return start_gains(types, reward, price, 1, max(last + 1, len(self.known)))
+
+    def earned(self, reward: FloatArray, price: FloatArray) -> float:
+        """What all requests earn, less the price of all memory."""
+        return float(self.instance.types.count @ reward) - self.instance.capacity * float(price.sum())
 
 
 def first_rewards(instance: Instance, starts: IntArray, share: float) -> tuple[FloatArray, FloatArray]:
@@ -228,7 +269,7 @@ def search(
     starts = first_schedule(instance) if starts is None else starts
     if int((starts + instance.output).max()) > MAX_ROUNDS:
         return None
-    return Ascent(instance, workers, 1e9 * time_limit_s, stopped).run(starts)
+    return Ascent(instance, starts, workers, 1e9 * time_limit_s, stopped).run()
 
 
 class Found(NamedTuple):
@@ -244,108 +285,178 @@ class Found(NamedTuple):
         return Bound(self.value, certificate(self.rewards, self.swept))
 
 
-def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf, most: int = MOST_CANDIDATES) -> Found | None:
+def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf) -> Found | None:
     """What a sweep proves; None where it costs more than that or has too many candidates."""
     instance = sweeper.instance
     worth = instance.n / instance.capacity * DENOMINATOR
-    swept = sweeper.sweep(rewards.gains(instance), worth, most_ns, most)
+    swept = sweeper.sweep(rewards.gains(instance), worth, most_ns)
     return None if swept is None else Found(rewards.value(instance, swept), rewards, swept)
+
+
+class Place(NamedTuple):
+    """Rewards and prices in rounds, what a sweep proves there, and the part of the schedule at which prices end."""
+
+    reward: FloatArray
+    price: FloatArray
+    found: Found
+    share: float
+
+
+class Climb(NamedTuple):
+    """Better rewards and prices, the bound that a replay promises there, and what it cost to find them."""
+
+    reward: FloatArray
+    price: FloatArray
+    promised: float
+    spent_ns: float
 
 
 class Ascent:
     """Search for rewards and prices with a large bound.
 
+    Candidates become several times as few in the first climbs, and all the fewer the better the rewards. So the
+    search begins with prices that leave few of them, and lowers prices again and again, as far as sweeps stay
+    affordable: without any the bound is best.
+
     Parameters
     ----------
     instance : Instance
+    starts : int64 array of shape (n,)
+        A schedule, from which the first rewards and prices are taken.
     workers : int
     budget_ns : float
         Nominal nanoseconds.
     stopped : callable
     """
 
-    def __init__(self, instance: Instance, workers: int, budget_ns: float, stopped: Callable[[], bool]) -> None:
-        self.instance, self.budget_ns, self.stopped = instance, budget_ns, stopped
-        self.sweeper, self.left_ns = Sweeper(instance, workers), budget_ns
+    def __init__(
+        self, instance: Instance, starts: IntArray, workers: int, budget_ns: float, stopped: Callable[[], bool]
+    ) -> None:
+        self.instance, self.starts, self.stopped = instance, starts, stopped
+        self.budget_ns = self.left_ns = budget_ns
+        self.sweeper = Sweeper(instance, workers)
+        self.best: Found | None = None
 
-    def sweep(self, rewards: Rewards, most_ns: float, most: int = MOST_CANDIDATES) -> Found | None:
-        """What a sweep proves, or None where it costs too much."""
+    def sweep(self, reward: FloatArray, price: FloatArray, share: float, most_ns: float) -> Place | None:
+        """A place, or None where the sweep costs too much."""
         before = self.sweeper.spent_ns
-        found = proved(self.sweeper, rewards, most_ns, most)
+        found = proved(self.sweeper, rounded(reward, price), most_ns)
         self.left_ns -= self.sweeper.spent_ns - before
-        return found
-
-    def run(self, starts: IntArray) -> Found | None:
-        """The best that is found; None where not even the first rewards are affordable."""
-        instance = self.instance
-        latency = int((starts + instance.output - instance.arrival).sum())
-        found, best = None, None
-        for share in PRICED_SHARES:
-            first = first_rewards(instance, starts, share)
-            found = self.sweep(rounded(*first), self.budget_ns / LEAST_SWEEPS, FIRST_CANDIDATES)
-            if found is None or self.stopped():
-                break
-            if best is None or found.value > best.value:
-                best, (reward, price) = found, first
-        if best is None:
+        if found is None:
             return None
-        largest, rate, fine = float(reward.max()), 1.0, 1.0
-        scale = REWARD_STEP * largest, PRICE_STEP * np.maximum(price, PRICE_FACTOR / instance.capacity)
-        while not self.stopped() and best.value < latency:
+        if self.best is None or found.value > self.best.value:
+            self.best = found
+        return Place(reward, price, found, share)
+
+    def run(self) -> Found | None:
+        """The best that is found; None where not even the first rewards are affordable."""
+        here = self.begin()
+        if here is None:
+            return None
+        latency = int((self.starts + self.instance.output - self.instance.arrival).sum())
+        largest, length, fineness = float(here.reward.max()), 1.0, 1.0
+        least_price = PRICE_FACTOR / self.instance.capacity
+        scale = REWARD_STEP * largest, PRICE_STEP * np.maximum(here.price, least_price)
+        climbed_ns = STEPS * (STEP_NS + STEP_CANDIDATE_NS * len(here.found.swept.parent) / 4)
+        climbs, earlier, growth = 0, EARLIER, GROWTH
+        # Rounds that the last one gained for each nanosecond.
+        lowering, climbing = np.inf, 0.0
+        while not self.stopped() and here.found.value < latency:
+            work_ns, most_ns = here.found.swept.work_ns, LOWERED_PART * self.left_ns
+            if self.left_ns < climbed_ns + 1.3 * work_ns:
+                break
+            while work_ns * growth > most_ns and earlier < LEAST_EARLIER:
+                earlier, growth = earlier**0.5, growth**0.5
+            lowers = earlier < LEAST_EARLIER and here.price.any()
+            cheap = work_ns * growth < CHEAP_PART * self.left_ns
+            if lowers and climbs >= CLIMBS and (cheap or lowering >= climbing):
+                lower = self.lowered(here, earlier, most_ns)
+                if lower is None:
+                    earlier, growth = earlier**0.5, growth**0.5
+                    continue
+                growth = max(lower.found.swept.work_ns / work_ns, 1.0)
+                lowering = (lower.found.value - here.found.value) / lower.found.swept.work_ns
+                here, climbs = lower, 0
+                # Again as long and as coarse as one failure ago.
+                length = max(length, min(LOWERED_LENGTH, length / SHORTER))
+                fineness = max(fineness, min(LOWERED_FINENESS, fineness / FINER))
             spent = 1 - self.left_ns / self.budget_ns
             smoothing = largest * SMOOTHING[0] * (SMOOTHING[1] / SMOOTHING[0]) ** spent
-            step_ns = STEP_NS + STEP_CANDIDATE_NS * len(best.swept.parent)
-            steps = min(STEPS, int((self.left_ns - 1.3 * best.swept.work_ns) / step_ns))
-            if steps < LEAST_STEPS:
+            climb = self.climb(here, (smoothing, fineness * smoothing), (length * scale[0], length * scale[1]))
+            climbed_ns = climb.spent_ns
+            self.left_ns -= climbed_ns
+            climbs += 1
+            higher = None
+            if not self.stopped() and climb.promised >= here.found.value + LEAST_PROMISE:
+                far = 1.0 if length == 1 else BEYOND
+                point = beyond(here.reward, climb.reward, far), beyond(here.price, climb.price, far)
+                higher = self.sweep(*point, here.share, self.left_ns)
+            if higher is not None and higher.found.value > here.found.value:
+                climbing = (higher.found.value - here.found.value) / (climbed_ns + higher.found.swept.work_ns)
+                here = higher
+                continue
+            climbing /= 2
+            if not lowers and length == SHORTEST and fineness == FINEST:
                 break
-            self.left_ns -= steps * step_ns
-            sizes = rate * scale[0], rate * scale[1]
-            higher = self.climb(best, (reward, price), (smoothing, fine * smoothing), steps, sizes)
+            # Packings are so many that even a little smoothing adds more to their maximum than a step gains.
+            length, fineness = max(SHORTER * length, SHORTEST), max(FINER * fineness, FINEST)
+        return self.best
+
+    def begin(self) -> Place | None:
+        """The best place that is read off the schedule at little cost."""
+        best, growth, work_ns = None, 1.0, 0.0
+        for share in PRICED_SHARES:
+            most_ns = (FIRST_PART if best is None else NEXT_PART) * self.budget_ns
+            if work_ns * growth > most_ns:
+                break
+            place = self.sweep(*first_rewards(self.instance, self.starts, share), share, most_ns)
+            if place is None:
+                break
+            if best is None or place.found.value > best.found.value:
+                best = place
             if self.stopped():
                 break
-            further = 1.0 if rate == 1 else BEYOND
-            point = beyond(reward, higher[0], further), beyond(price, higher[1], further)
-            found = self.sweep(rounded(*point), self.left_ns)
-            if found is not None and found.value > best.value:
-                best, (reward, price) = found, point
-                rate = max(SHORTER * rate, SHORTEST)
-            else:
-                # Packings are so many that even a little smoothing adds more to their maximum than a step gains.
-                rate, fine = max(MUCH_SHORTER * rate, SHORTEST), max(FINER * fine, FINEST)
+            growth = place.found.swept.work_ns / work_ns if work_ns > 0 else 1.0
+            work_ns = place.found.swept.work_ns
         return best
 
-    def climb(
-        self,
-        base: Found,
-        point: tuple[FloatArray, FloatArray],
-        smoothing: tuple[float, float],
-        steps: int,
-        scale: tuple[float, FloatArray],
-    ) -> tuple[FloatArray, FloatArray]:
-        """Rewards and prices at which the sweep of others proves most.
+    def lowered(self, place: Place, earlier: float, most_ns: float) -> Place | None:
+        """The place with prices that end earlier; rewards and prices change as those of the schedule would."""
+        share = earlier * place.share
+        before, after = (first_rewards(self.instance, self.starts, part) for part in (place.share, share))
+        ratio = np.divide(after[1], before[1], out=np.zeros_like(before[1]), where=before[1] > 0)
+        return self.sweep(place.reward * after[0] / before[0], place.price * ratio, share, most_ns)
+
+    def climb(self, place: Place, smoothing: tuple[float, float], scale: tuple[float, FloatArray]) -> Climb:
+        """Rewards and prices at which a replay proves most.
 
         Steps along the smoothed slopes, each coordinate scaled by the size of its recent slopes (Kingma and Ba, Adam,
         arXiv 1412.6980), ever shorter, with a smoothing that goes from the first to the second of two.
         """
-        instance, count = self.instance, len(point[0])
-        replay = Replay(instance, base.rewards.gains(instance), base.swept)
-        here = np.concatenate(point)
+        instance, count = self.instance, len(place.reward)
+        replay = Replay(instance, place.found.rewards.gains(instance), place.found.swept)
+        here = np.concatenate((place.reward, place.price))
         size = np.concatenate((np.full(count, scale[0]), scale[1]))
-        norm = np.concatenate((instance.types.count, np.full(len(point[1]), instance.capacity)))
+        norm = np.concatenate((instance.types.count, np.full(len(place.price), instance.capacity)))
         mean, square = np.zeros(len(here)), np.zeros(len(here))
         best, highest = here, -np.inf
-        for number, smooth in enumerate(np.geomspace(*smoothing, steps).tolist(), 1):
-            value, slope = replay.bound(here[:count], here[count:], smooth)
-            if value > highest:
-                best, highest = here, value
-            slope /= norm
+        for number, smooth in enumerate(np.geomspace(*smoothing, STEPS).tolist()):
+            length = 1 - 0.95 * number / STEPS
+            if number % NARROWED == 0:
+                value = replay.narrow(here[:count], here[count:], CUT_OFF * smooth + MARGIN * length * scale[0])
+                if value > highest:
+                    best, highest = here, value
+            slope = replay.bound(here[:count], here[count:], smooth)[1] / norm
             mean = 0.8 * mean + 0.2 * slope
             square = 0.98 * square + 0.02 * slope * slope
-            move = mean / (1 - 0.8**number) / (np.sqrt(square / (1 - 0.98**number)) + 0.02)
-            here = np.maximum(here + move * size * (1 - 0.95 * number / steps), 0)
+            move = mean / (1 - 0.8 ** (number + 1)) / (np.sqrt(square / (1 - 0.98 ** (number + 1))) + 0.02)
+            here = np.maximum(here + length * move * size, 0)
             if self.stopped():
                 break
-        return best[:count], best[count:]
+        value = replay.narrow(here[:count], here[count:], 0.0)
+        if value > highest:
+            best, highest = here, value
+        return Climb(best[:count], best[count:], highest, replay.spent_ns)
 
 
 def beyond(here: FloatArray, there: FloatArray, part: float) -> FloatArray:

@@ -339,6 +339,84 @@ def smoothed(
 
 
 @njit(cache=True, nogil=True)
+def narrowed(parent, kind, group, first, round_of, labels, gains, margin):
+    """Largest gain of the packings of a sweep, and what is left of it without candidates that are far from that.
+
+    Parameters
+    ----------
+    parent, kind, group, first, round_of, labels, gains : arrays
+        As in `smoothed`.
+    margin : float
+        Candidates stay where the best packing with them gains at most that much less than the best of all.
+
+    Returns
+    -------
+    best : float
+    parent, kind, group, first, round_of, labels : arrays
+        Of the candidates that stay, and of their labels.
+    """
+    rounds, last = len(round_of), labels[len(round_of)]
+    gained, to_come = np.empty(len(parent)), np.full(len(parent), -np.inf)
+    label_gained, label_to_come = np.full(labels[-1], -np.inf), np.full(labels[-1], -np.inf)
+    label_gained[0] = 0.0
+    for r in range(rounds):
+        t, begin = round_of[r], np.uint64(first[r])
+        before, here = np.uint64(labels[r]), np.uint64(labels[r + 1])
+        for x in range(begin, np.uint64(first[r + 1])):
+            if kind[x] < 0:
+                value = label_gained[before + np.uint64(parent[x])]
+            else:
+                value = gained[begin + np.uint64(parent[x])] + gains[t, np.uint64(kind[x])]
+            gained[x] = value
+            g = here + np.uint64(group[x])
+            label_gained[g] = max(label_gained[g], value)
+    best = label_gained[last:].max()
+    label_to_come[last:] = 0.0
+    stays, label_stays = np.zeros(len(parent), np.bool_), np.zeros(labels[-1], np.bool_)
+    number = 0
+    for r in range(rounds - 1, -1, -1):
+        t, begin = round_of[r], np.uint64(first[r])
+        before, here = np.uint64(labels[r]), np.uint64(labels[r + 1])
+        for back in range(np.uint64(first[r + 1]) - begin):
+            own = np.uint64(first[r + 1]) - np.uint64(1) - back
+            g = here + np.uint64(group[own])
+            value = max(to_come[own], label_to_come[g])
+            to_come[own] = value
+            near = gained[own] + value >= best - margin
+            # Whatever the last places of sums say, where something comes from stays.
+            if near or stays[own] or (label_stays[g] and gained[own] == label_gained[g]):
+                number += 1
+                stays[own] = label_stays[g] = True
+            origin = np.uint64(parent[own])
+            if kind[own] < 0:
+                label_to_come[before + origin] = value
+                label_stays[before + origin] = stays[own]
+            else:
+                to_come[begin + origin] = max(to_come[begin + origin], value + gains[t, np.uint64(kind[own])])
+                stays[begin + origin] |= stays[own]
+    new_parent, new_kind, new_group = np.empty(number, np.int32), np.empty(number, np.int16), np.empty(number, np.int32)
+    new_first, new_labels = np.zeros(rounds + 1, np.int64), np.zeros(rounds + 2, np.int64)
+    place, label_place = np.empty(len(parent), np.int32), np.zeros(labels[-1], np.int32)
+    new_labels[1] = 1
+    at = 0
+    for r in range(rounds):
+        count = 0
+        for label in range(labels[r + 1], labels[r + 2]):
+            label_place[label] = count
+            count += label_stays[label]
+        new_labels[r + 2] = new_labels[r + 1] + count
+        for old in range(first[r], first[r + 1]):
+            if stays[old]:
+                place[old] = at - new_first[r]
+                is_label = kind[old] < 0
+                new_parent[at] = label_place[labels[r] + parent[old]] if is_label else place[first[r] + parent[old]]
+                new_kind[at], new_group[at] = kind[old], label_place[labels[r + 1] + group[old]]
+                at += 1
+        new_first[r + 1] = at
+    return best, (new_parent, new_kind, new_group, new_first, round_of, new_labels)
+
+
+@njit(cache=True, nogil=True)
 def memory_held(starts, prompt, output, rounds):
     """Tokens held in each of the first rounds by (expected) starts, shape (rounds,)."""
     held = np.zeros(rounds)
