@@ -24,7 +24,7 @@ from functools import cached_property
 from heapq import heappop, heappush, nsmallest
 from itertools import accumulate, chain, pairwise, permutations, repeat
 from operator import add, mul
-from typing import Any
+from typing import Any, Optional
 
 PROVED = "PROVED"
 FEASIBLE = "FEASIBLE"
@@ -596,8 +596,16 @@ def check_flow(problem: Problem, certificate: Mapping[str, Any]) -> int:
 # ---------------------------------------------------------------- the search certificate
 
 #: A label: window of memory, remaining requests, round, latency so far, priced cost so far, deadline, mark;
-#: in the relaxation: node, rounds by which the label is later than the node, reward of the remaining requests.
-Label = tuple[int, "Remaining", int, int, int, int, int, int, int, int, int, int]
+#: in the relaxation: node, rounds by which the label is later than the node, reward of the remaining requests; in the
+#: packing: place and what was lost; its starts.
+Label = tuple[int, "Remaining", int, int, int, int, int, int, int, int, int, int, Optional["Runs"]]
+
+#: The starts of a label, the last one first: type, round, and those before.
+Runs = tuple[int, int, Optional["Runs"]]
+
+#: The run behind a label's gap rule: type and start; the run that makes way: how many starts before the last one, or
+#: -1 for none, and its new start. Starts are relative to the label's round.
+Gap = tuple[int, int, int, int]
 
 #: The deadline of a label that has none.
 NEVER = 1 << 62
@@ -626,7 +634,7 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     labels = [replay.root()]
     try:
         for depth in range(layers):
-            gaps = [(next(numbers), unzigzag(next(numbers))) for _ in labels]
+            gaps = [replay.read_gap(numbers) for _ in labels]
             left = n - depth - 1
             if left == 0:
                 for label, gap in zip(labels, gaps, strict=True):
@@ -642,9 +650,7 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     return min([best, *(replay.bound(label) for label in labels)])
 
 
-def next_layer(
-    replay: Replay, labels: list[Label], gaps: list[tuple[int, int]], left: int, numbers: Iterator[int]
-) -> list[Label]:
+def next_layer(replay: Replay, labels: list[Label], gaps: list[Gap], left: int, numbers: Iterator[int]) -> list[Label]:
     """The kept children of a layer; raises Refusal if one that was dropped is not dominated."""
     kept: list[Label] = []
     ahead: list[tuple[Label, int, int]] = []  # dominators that come later in the stream
@@ -801,7 +807,7 @@ class Replay:
         if self.relaxation is not None:
             gain = sum(count * reward for count, reward in zip(self.count, self.relaxation.reward, strict=True))
         lost = 0 if self.packing is None else self.packing.idle(0, first, self.capacity)
-        return 0, self.left(tuple(self.count)), first, 0, base, NEVER, 0, 0, 0, gain, 0, lost
+        return 0, self.left(tuple(self.count)), first, 0, base, NEVER, 0, 0, 0, gain, 0, lost, None
 
     def left(self, count: tuple[int, ...]) -> Remaining:
         """What remains, from how many of each type do."""
@@ -843,20 +849,43 @@ class Replay:
             best = max(best, self.packing.bound(label[10], label[11]) + self.offset)
         return -((self.offset - best) // self.denominator)
 
-    def last_wait(self, label: Label, gap: tuple[int, int]) -> int:
-        """Gap rule: a remaining request that fits before the next start should run there."""
-        window, count, t = label[0], label[1].count, label[2]
-        k, x = gap
-        if not (k < len(count) and count[k] and -self.output[k] < x <= self.width):
-            raise Refusal("a gap run names no remaining request")
-        _, arrival, output, _, room, guard, mask = self.kinds[k]
-        if t + x < arrival or (room - (window >> self.bits * (self.width + x) & mask)) & guard != guard:
-            raise Refusal("a gap run does not fit")
-        return x + output - 1
+    def read_gap(self, numbers: Iterator[int]) -> Gap:
+        """The run behind a label's gap rule: types from K on tell that another makes way, which follows."""
+        k, x = next(numbers), unzigzag(next(numbers))
+        types = len(self.count)
+        return (k, x, -1, 0) if k < types else (k - types, x, next(numbers), unzigzag(next(numbers)))
 
-    def children(self, label: Label, gap: tuple[int, int], left: int) -> Iterator[Label]:
+    def last_wait(self, label: Label, gap: Gap) -> int:
+        """Gap rule: a remaining request that fits before the next start, or if some run makes way, should run there."""
+        window, count, t, runs = label[0], label[1].count, label[2], label[12]
+        bits, width = self.bits, self.width
+        k, x, back, q = gap
+        if not (k < len(count) and count[k] and -width <= x <= width and -width <= q <= width):
+            raise Refusal("a gap run names no remaining request")
+        p, i = t, None
+        if back >= 0:
+            while back and runs is not None:
+                runs, back = runs[2], back - 1
+            if runs is None or runs[1] < t - width:
+                raise Refusal("a run that makes way is not in the window")
+            i, p, _ = runs
+            window -= self.demand[i] >> bits * (t - p)
+        _, arrival, output, _, room, guard, mask = self.kinds[k]
+        if t + x < arrival or (room - (window >> bits * (width + x) & mask)) & guard != guard:
+            raise Refusal("a gap run does not fit")
+        end = x + output - 1
+        if i is None:
+            return end
+        window += self.demand[k] << bits * x if x > 0 else self.demand[k] >> -bits * x
+        _, arrival, output, _, room, guard, mask = self.kinds[i]
+        if t + q < arrival or (room - (window >> bits * (width + q) & mask)) & guard != guard:
+            raise Refusal("a run that makes way does not fit")
+        # Moving both is no better for a next start up to the round in which their starts sum up to the same.
+        return max(end, q + output - 1, x + q + t - p)
+
+    def children(self, label: Label, gap: Gap, left: int) -> Iterator[Label]:
         """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""
-        window, remaining, t, latency, cost, due, mark, node, lag, gain, place, lost = label
+        window, remaining, t, latency, cost, due, mark, node, lag, gain, place, lost, runs = label
         # Names of its own, here and in `forward`: much of the checker's time is spent in these loops.
         bits, width, capacity, field, prices = self.bits, self.width, self.capacity, self.field, self.prices
         packing, relaxation, limit, scale = self.packing, self.relaxation, self.limit, self.denominator
@@ -901,7 +930,7 @@ class Replay:
                 if left == 0:
                     if scale * child_latency + self.offset <= limit:
                         none = self.after_start(remaining, k)
-                        yield 0, none, r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0
+                        yield 0, none, r, child_latency, child_cost, child_due, 0, 0, 0, 0, 0, 0, None
                     continue
                 relaxed = (0, r, 0)
                 if relaxation is not None:
@@ -927,7 +956,8 @@ class Replay:
                 if child_cost > most:
                     continue
                 cells = (window >> (bits * w)) + self.demand[k]
-                child = self.forward(cells, rest, r, child_latency, child_cost, most, child_due, k, relaxed, packed)
+                started = k, r, runs
+                child = self.forward(cells, rest, child_latency, child_cost, most, child_due, started, relaxed, packed)
                 if child is None or child[4] + self.future(rest, child[2]) > limit:
                     continue
                 if packing is None or packing.bound(child[10], child[11]) <= self.most:
@@ -937,12 +967,11 @@ class Replay:
         self,
         window: int,
         remaining: Remaining,
-        r: int,
         latency: int,
         cost: int,
         most: int,
         due: int,
-        mark: int,
+        runs: Runs,
         relaxed: tuple[int, int, int],
         packed: tuple[int, int],
     ) -> Label | None:
@@ -951,7 +980,7 @@ class Replay:
         On the way its cost may not exceed `most`.
         """
         bits, width, capacity, field = self.bits, self.width, self.capacity, self.field
-        (place, lost), (node, time, gain) = packed, relaxed
+        (place, lost), (node, time, gain), (mark, r, _) = packed, relaxed, runs
         ahead = window >> bits * width
         idle = capacity - (ahead & field)
         # In the round of the start only types from this one on may follow.
@@ -959,7 +988,7 @@ class Replay:
             if first > idle:
                 break
             if (room - (ahead & mask)) & guard == guard and arrival <= r:
-                return window, remaining, r, latency, cost, due, mark, node, r - time, gain, place, lost
+                return window, remaining, r, latency, cost, due, mark, node, r - time, gain, place, lost, runs
         easy, end = remaining.ahead.get(0) or remaining.easy(0), r + width
         # The shift rule drops the label in its last round, unless one before is exactly full.
         last = full = end
@@ -1024,7 +1053,8 @@ class Replay:
                 lost += self.packing.idle(end, now, capacity)
                 for empty in sorted(t for t in self.packing.rounds if end <= t < now):
                     place = self.packing.after(place, empty)
-        return window >> bits * (now - r), remaining, now, latency, cost, due, 0, node, now - time, gain, place, lost
+        window >>= bits * (now - r)
+        return window, remaining, now, latency, cost, due, 0, node, now - time, gain, place, lost, runs
 
     def require_dominance(self, better: Label, worse: Label, wait: int, left: int) -> None:
         """Raise Refusal unless `better`, after waiting, can do all that `worse` can, at no more cost."""

@@ -19,6 +19,8 @@ from numba import njit
 NEVER = np.int64(2**62)
 #: Kept labels that dominance tests at once; last dominators that it tries before.
 CHUNK, RECENT = 64, 4
+#: In place of the run that makes way, where none was tried.
+UNTRIED = -2
 #: How `advance` ended: nothing left to expand, its share of work done, a layer too large for it, or above `most`.
 FINISHED, PAUSED, LARGE, EXCEEDED = range(4)
 
@@ -100,13 +102,14 @@ class Packed(NamedTuple):
 class Rules(NamedTuple):
     """Rules of docs/dynamic_programme.md that a search uses: all of them, but for ablations.
 
-    `time_shift`: dominance after waiting, otherwise without. `gap`, `shift`: rules 2 and 3. Without rule 2 the
-    search takes backlogs only, and proofs cannot be recorded.
+    `time_shift`: dominance after waiting, otherwise without. `gap`, `shift`: rules 2 and 3; `move`: rule 2 with runs
+    that make way, where it pays. Without rule 2 the search takes backlogs only, and proofs cannot be recorded.
     """
 
     time_shift: bool = True
     gap: bool = True
     shift: bool = True
+    move: bool = True
 
 
 class Labels(NamedTuple):
@@ -128,10 +131,24 @@ class Labels(NamedTuple):
     banked: np.ndarray
 
 
-class Children(NamedTuple):
-    """Room for children of labels, as columns, in the order of generation."""
+class Lineage(NamedTuple):
+    """Of every label kept so far, layer after layer: its parent's row here (-1 for the root), its type and start.
 
-    profile: np.ndarray
+    `until` is the last round for the next start where runs have been asked to make way, otherwise -1.
+    """
+
+    parent: np.ndarray
+    kind: np.ndarray
+    start: np.ndarray
+    until: np.ndarray
+
+
+class Children(NamedTuple):
+    """Room for children of labels, as columns, in the order of generation.
+
+    Their memory follows from the parents' windows, the types and the starts (`profile_of`).
+    """
+
     key: np.ndarray
     time: np.ndarray
     value: np.ndarray
@@ -154,18 +171,14 @@ class Trace(NamedTuple):
     """What `advance` did, layer after layer in flat columns.
 
     `sizes[j]` counts the expanded labels, the children and the kept children of a layer. Of each expanded label:
-    the run behind its gap rule. Of each child: rank of its dominator among the kept, or -1, and the rounds that waits.
-    Of each kept child: its parent, type and start.
+    the run behind its gap rule (`Gap`). Of each child: rank of its dominator among the kept, or -1, and the rounds
+    that waits.
     """
 
     sizes: np.ndarray
-    gap_kind: np.ndarray
-    gap_start: np.ndarray
+    gap: np.ndarray
     killer: np.ndarray
     shift: np.ndarray
-    parent: np.ndarray
-    kind: np.ndarray
-    start: np.ndarray
 
 
 @njit(cache=True, nogil=True)
@@ -242,6 +255,14 @@ def fits(cells, at, room, k, width):
 
 
 @njit(cache=True, nogil=True, inline="always")
+def open_at(cells, at, room, k, output, width):
+    """The same; its first and its last cell are looked at before all."""
+    if cells[at] > room[k, 0] or cells[at + output - 1] > room[k, output - 1]:
+        return False
+    return fits(cells, at, room, k, width)
+
+
+@njit(cache=True, nogil=True, inline="always")
 def least_start(k, t, horizon, scale, least_cost, free, arrival):
     """Least priced cost of a start of type k from round t on; beyond the priced horizon its latency alone.
 
@@ -309,6 +330,73 @@ def last_wait(cells, chosen, row, size, t, width, room, output, arrival):
     return best, kind, at
 
 
+@njit(cache=True, nogil=True)
+def make_way(
+    cells, without, both, place, chosen, row, size, t, width, reach, demand, room, output, arrival, lineage, own, best,
+    gap
+):  # fmt: skip
+    """`last_wait` where a run that has started makes way for a remaining request.
+
+    If a request fits from round x on once run i, started at p, starts at another round q instead, and the next start
+    comes after all rounds of both and after round x + q - p, then both moves together improve every completion.
+
+    Parameters
+    ----------
+    without, both, place : arrays
+        Room.
+    lineage : Lineage
+        The label is in row `own`.
+    best : int
+        The `last_wait`.
+    gap : int32 array of shape (4,)
+        As `Gap` of `kvopt.verify`, with that of `last_wait`.
+
+    Returns
+    -------
+    the last wait; `gap` gets what shows it
+    """
+    parent, kind_of, start_of = lineage.parent, lineage.kind, lineage.start
+    # Runs that had started before can make way for no earlier end than when they were tried at the parent.
+    least = lineage.until[parent[own]] - t if parent[own] >= 0 else np.int64(-1)  # below 0 where none were tried
+    at, back = own, np.int64(0)
+    gap[2] = -1
+    while at >= 0 and best >= 0 and (back == 0 or best > least):
+        i, p = np.int64(kind_of[at]), start_of[at] - t
+        if p < -reach:
+            break
+        for u in range(4 * width):
+            without[u] = cells[u]
+        for u in range(width):
+            without[width + p + u] -= demand[i, u]
+        places = 0
+        for q in range(max(-reach, arrival[i] - t), best - output[i] + 1):
+            if q != p and open_at(without, width + q, room, i, output[i], width):
+                place[places] = q
+                places += 1
+        for j in range(size if places > 0 else 0):
+            k = chosen[row, j]
+            x = max(p - output[k] + 1, -reach, arrival[k] - t)
+            end = min(p + output[i] - 1, best - output[k], best - 1 + p - place[0])
+            while x <= end:
+                if open_at(without, width + x, room, k, output[k], width):
+                    for u in range(4 * width):
+                        both[u] = without[u]
+                    for u in range(width):
+                        both[width + x + u] += demand[k, u]
+                    for other in range(places):
+                        q = place[other]
+                        if q + output[i] > best or x + q - p >= best:
+                            break
+                        if open_at(both, width + q, room, i, output[i], width):
+                            best = max(x + output[k] - 1, q + output[i] - 1, x + q - p)
+                            gap[0], gap[1], gap[2], gap[3] = k, x, back, q
+                            end = min(p + output[i] - 1, best - output[k], best - 1 + p - place[0])
+                            break
+                x += 1
+        at, back = np.int64(parent[at]), back + 1
+    return best
+
+
 @njit(cache=True, nogil=True, inline="always")
 def part_of(key, parts):
     """The part of a layer that children with this key fall into."""
@@ -317,16 +405,18 @@ def part_of(key, parts):
 
 @njit(cache=True, nogil=True)
 def expand(
-    halt, lo, hi, labels, left, shapes, priced, relaxed, packed, rules, limit, part, parts, out, gap_kind, gap_start
+    halt, lo, hi, labels, lineage, first, gap, left, shapes, priced, relaxed, packed, rules, limit, part, parts, out
 ):  # fmt: skip
     """Generate the children of labels lo..hi-1 until the output arrays might overflow.
 
     A child is a next start (type, round); rounds ascend, then types. Children that break the order among equal
-    shapes, the gap rule, the shift rule or a bound are not written. `left` is the number of requests that the
-    children leave to start. With a relaxation each label carries the node of its relaxed profile, by how many
-    rounds the label is later than it, and the summed reward of its remaining requests. With a packing, its candidate
-    (in the next round that has any) and what its starts lost so far, idle memory included. Of several parts of a layer,
-    children of others are not written. `gap_kind` and `gap_start` get the run behind the gap rule of each label.
+    shapes, the gap rule, the shift rule or a bound are not written. Label 0 is in row `first` of the lineage, which
+    gets the last rounds for a next start; `left` is the number of requests that the children leave to start.
+    With a relaxation each label carries the node of its relaxed profile, by how many rounds the label is later than
+    it, and the summed reward of its remaining requests. With a packing, its candidate (in the next round that has any)
+    and what its starts lost so far, idle memory included. Of several parts of a layer, children of others are not
+    written. `gap` gets the run behind the gap rule of each label (`kvopt.verify.Gap`); runs are asked to make way only
+    where the label has a child otherwise.
 
     Returns
     -------
@@ -344,6 +434,8 @@ def expand(
     free = output - arrival
     cells = np.zeros(4 * width, dtype=window.dtype)
     child = np.zeros(4 * width, dtype=window.dtype)
+    without, both = np.zeros(4 * width, dtype=window.dtype), np.zeros(4 * width, dtype=window.dtype)
+    spots, reach, until = np.empty(4 * width, dtype=np.int64), output.max(), lineage.until
     made = 0
     classes = np.int64(0)
     if relaxed.present:
@@ -371,14 +463,20 @@ def expand(
                 present[there] = k
                 there += 1
         ahead[:] = -1
-        size = easiest(rem, i, -1, output, arrival, chosen, kinds)
-        longest = np.int64(width)
+        longest, size, row = np.int64(width), 0, first + i
         if rules.gap:
-            longest, gap_kind[i], gap_start[i] = last_wait(cells, chosen, kinds, size, t, width, room, output, arrival)
+            if gap[i, 2] == UNTRIED:
+                size = easiest(rem, i, -1, output, arrival, chosen, kinds)
+                longest, gap[i, 0], gap[i, 1] = last_wait(cells, chosen, kinds, size, t, width, room, output, arrival)
+            else:
+                longest = until[row] - t
+        soonest = t + longest
         due = labels.deadline[i]
         idle = labels.base[i]
         spot, banked = labels.spot[i], labels.banked[i]
         for w in range(longest + 1):
+            if w > longest:
+                break
             r = t + w
             if w > 0:
                 # Round r - 1 passes: no later start will touch it.
@@ -428,8 +526,6 @@ def expand(
                 if left == 0:
                     if scale * child_latency + offset > limit:
                         continue
-                    for u in range(width):
-                        out.profile[made, u] = 0
                     out.key[made] = key[i] - multiplier[k]
                     out.time[made] = r
                     out.value[made] = child_latency
@@ -523,8 +619,8 @@ def expand(
                         child_banked += packed_price[now] * (capacity - np.int64(used))
                         if gaining[now]:
                             child_spot = next_spot[child_spot]
-                    # Gap rule for runs that end in the round just passed.
-                    for j in range(size_after[k] if rules.gap else 0):
+                    # Gap rule for runs that end in the round just passed; none fits before `soonest`.
+                    for j in range(size_after[k] if rules.gap and now >= soonest else 0):
                         x = move - output[chosen[k, j]] + 1
                         if r + x >= arrival[chosen[k, j]] and fits(child, width + x, room, chosen[k, j], width):
                             dropped = True
@@ -549,11 +645,6 @@ def expand(
                             if gaining[passed]:
                                 child_spot = next_spot[child_spot]
                         now = following
-                    for u in range(width):
-                        out.profile[made, u] = 0
-                else:
-                    for u in range(width):
-                        out.profile[made, u] = child[width + move + u]
                 x = now - t
                 if x >= 4 * width:
                     bound = all_ahead(rem, i, present, there, now, horizon, scale, least_cost, free, arrival)
@@ -567,6 +658,14 @@ def expand(
                 packed_bound = packed_total + child_banked - to_come[child_spot]
                 if packed_bound > limit:
                     continue
+                if rules.move and gap[i, 2] == UNTRIED and row >= 0:
+                    longest = make_way(
+                        cells, without, both, spots, chosen, kinds, size, t, width, reach, demand, room, output,
+                        arrival, lineage, row, longest, gap[i]
+                    )  # fmt: skip
+                    until[row] = t + longest
+                    if w > longest:
+                        break
                 bound = max(bound, relaxed_bound, packed_bound)
                 out.key[made] = key[i] - multiplier[k]
                 out.time[made] = now
@@ -720,8 +819,23 @@ def sieve(
         )
 
 
+@njit(cache=True, nogil=True, inline="always")
+def profile_of(profiles, row, children, c, labels, demand, width):
+    """Write the memory profile of child c to a row of profiles, all zero so far; returns the sum of its cells."""
+    p, kind = children.parent[c], children.kind[c]
+    ahead, since = children.time[c] - labels.time[p], children.time[c] - children.start[c]
+    for u in range(width - ahead):
+        profiles[row, u] = labels.window[p, width + ahead + u]
+    for u in range(width - since):
+        profiles[row, u] += demand[kind, since + u]
+    area = np.int64(0)
+    for u in range(width):
+        area += np.int64(profiles[row, u])
+    return area
+
+
 @njit(cache=True, nogil=True)
-def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, shift):
+def dominate(halt, lo, hi, order, begin, latest, children, labels, demand, left, rules, killer, shift):
     """Mark the dominated children of buckets lo..hi-1: `killer` gets the dominator, `shift` the rounds it waits.
 
     Child A removes child B of the same bucket if, after A has waited d >= 0 rounds, it has cost no more than
@@ -729,17 +843,15 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
     d is 0 without the time shift. Inside a bucket, children are taken in ascending (value, area, mark), so that
     none removes an earlier one.
     """
-    profile, value, time, mark = children.profile, children.value, children.time, children.mark
+    value, time, mark = children.value, children.time, children.mark
     longest_shift = NEVER if rules.time_shift else np.int64(0)
-    bits = 8 * profile.itemsize
+    bits = 8 * demand.itemsize
     log_bits = np.int64(3) if bits == 8 else np.int64(4) if bits == 16 else np.int64(5)
-    width = profile.shape[1]
+    width = demand.shape[1]
     words = width * bits // 64
     guard = np.uint64(0)
     for u in range(64 // bits):
         guard |= np.uint64(1) << np.uint64(u * bits + bits - 1)
-    # Cells as they lie in memory, several in a word, the first in its lowest bits.
-    packed = profile.view(np.uint64)
     candidate = np.empty(words, dtype=np.uint64)
     maybe = np.empty(CHUNK, dtype=np.bool_)
     winners = np.zeros(RECENT, dtype=np.int64)
@@ -747,6 +859,10 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
     for b in range(lo, hi):
         largest = max(largest, begin[b + 1] - begin[b])
     ranked, areas = np.empty(largest, dtype=np.int64), np.empty(largest, dtype=np.int64)
+    # Profiles of a bucket's children, and their cells as they lie in memory, several in a word, the first in its
+    # lowest bits.
+    profiles = np.empty((largest, width), dtype=demand.dtype)
+    packed = profiles.view(np.uint64)
     # Of the kept labels of a bucket: profile (and a word of zeros), its first two words, value, time, busy cells.
     rows = np.zeros((largest, words + 1), dtype=np.uint64)
     word, following = np.zeros(largest, dtype=np.uint64), np.zeros(largest, dtype=np.uint64)
@@ -765,9 +881,9 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
         rank = ranked[:size]
         for j in range(size):
             i = members[j]
-            area = np.int64(0)
-            for u in range(width):
-                area += np.int64(profile[i, u])
+            for q in range(words):
+                packed[j, q] = 0
+            area = profile_of(profiles, j, children, i, labels, demand, width)
             areas[j] = area
             rank[j] = (
                 (min(value[i] - least, np.int64(2**31 - 1)) << 32)
@@ -781,9 +897,9 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
             if halt[0]:
                 return
             c, area = members[member], areas[member]
-            busy = busy_cells(packed, c, 64 // bits, bits)
+            busy = busy_cells(packed, member, 64 // bits, bits)
             for j in range(words):
-                candidate[j] = packed[c, j]
+                candidate[j] = packed[member, j]
             needed = min(time[c], due)
             slot = np.int64(-1)
             chunk = np.int64(-CHUNK)
@@ -841,7 +957,7 @@ def dominate(halt, lo, hi, order, begin, latest, children, left, rules, killer, 
                 following[alive] = candidate[1]
             rest[alive, busy] = 0
             for u in range(busy - 1, -1, -1):
-                rest[alive, u] = min(np.int64(rest[alive, u + 1]) + profile[c, u], 2**31 - 1)
+                rest[alive, u] = min(np.int64(rest[alive, u + 1]) + profiles[member, u], 2**31 - 1)
             alive += 1
 
 
@@ -927,7 +1043,7 @@ def appended(column, filled, new):
     """The column with `new` written from place `filled` on; a longer copy where it does not fit."""
     needed = filled + new.shape[0]
     if needed > column.shape[0]:
-        longer = np.empty(2 * needed, dtype=column.dtype)
+        longer = np.empty((2 * needed, *column.shape[1:]), dtype=column.dtype)
         longer[:filled] = column[:filled]
         column = longer
     column[filled:needed] = new
@@ -935,25 +1051,37 @@ def appended(column, filled, new):
 
 
 @njit(cache=True, nogil=True)
-def advance(halt, labels, shapes, priced, relaxed, packed, rules, limit, beam, record, most, most_labels, share, out):
+def extended(lineage, filled, size, parent, kind, start):
+    """The lineage with one more layer, whose parents are counted among the last `size` of `filled` rows."""
+    return Lineage(
+        appended(lineage.parent, filled, parent + np.int32(filled - size)),
+        appended(lineage.kind, filled, kind),
+        appended(lineage.start, filled, start),
+        appended(lineage.until, filled, np.full(len(start), -1, dtype=np.int64)),
+    )
+
+
+@njit(cache=True, nogil=True)
+def advance(
+    halt, labels, lineage, filled, shapes, priced, relaxed, packed, rules, limit, beam, record, most, most_labels,
+    share, out
+):  # fmt: skip
     """Layer after layer without a return to the interpreter, as long as layers are small.
 
     Ends before a layer of more than `most_labels` labels, or whose children do not fit into `out` (LARGE), before
     the children are more than `most` (EXCEEDED), after a layer with which they are more than `share` (PAUSED), or
-    when nothing is left to expand (FINISHED).
+    when nothing is left to expand (FINISHED). The labels are the last of `filled` rows of the lineage.
 
     Returns
     -------
-    how it ended, the labels not yet expanded, whether the beam dropped any, and a `Trace` (dominators and gap
-    runs only if `record`)
+    how it ended, the labels not yet expanded, the lineage with those, whether the beam dropped any, and a `Trace`
+    (dominators and gap runs only if `record`)
     """
     left = np.int64(labels.rem[0].sum())
     sizes = np.zeros((left, 3), dtype=np.int64)
-    gap_kind, gap_start = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    gap = np.empty((0, 4), dtype=np.int32)
     killer, shift = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
-    parent, kind = np.empty(256, dtype=np.int32), np.empty(256, dtype=np.int32)
-    start = np.empty(256, dtype=np.int64)
-    gaps = children = kept_labels = np.int64(0)
+    gaps = children = np.int64(0)
     layers = 0
     cut = False
     state = FINISHED
@@ -965,10 +1093,10 @@ def advance(halt, labels, shapes, priced, relaxed, packed, rules, limit, beam, r
         if children > share:
             state = PAUSED
             break
-        layer_kind, layer_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        layer_gap = np.full((size, 4), UNTRIED, dtype=np.int32)
         to, made = expand(
-            halt, 0, size, labels, left - 1, shapes, priced, relaxed, packed, rules, limit, 0, 1, out, layer_kind,
-            layer_start
+            halt, 0, size, labels, lineage, filled - size, layer_gap, left - 1, shapes, priced, relaxed, packed, rules,
+            limit, 0, 1, out
         )  # fmt: skip
         if to < size:
             state = LARGE
@@ -982,33 +1110,27 @@ def advance(halt, labels, shapes, priced, relaxed, packed, rules, limit, beam, r
             cheapest(out, made, layer_killer)
         elif made > 1:
             order, begin, latest = buckets_of(out, made, labels.rem, shapes)
-            dominate(halt, 0, latest.shape[0], order, begin, latest, out, left, rules, layer_killer, layer_shift)
+            given = order, begin, latest, out, labels, shapes.demand, left, rules
+            dominate(halt, 0, latest.shape[0], *given, layer_killer, layer_shift)
         kept = survivors_of(out, layer_killer, beam)
         cut = cut or kept.shape[0] < (layer_killer < 0).sum()
         if record:
-            gap_kind = appended(gap_kind, gaps, layer_kind)
-            gap_start = appended(gap_start, gaps, layer_start)
+            gap = appended(gap, gaps, layer_gap)
             killer = appended(killer, children, ranks(kept, layer_killer))
             shift = appended(shift, children, layer_shift)
-        parent = appended(parent, kept_labels, out.parent[kept])
-        kind = appended(kind, kept_labels, out.kind[kept])
-        start = appended(start, kept_labels, out.start[kept])
+        lineage = extended(lineage, filled, size, out.parent[kept], out.kind[kept], out.start[kept])
+        filled += kept.shape[0]
         sizes[layers, 0], sizes[layers, 1], sizes[layers, 2] = size, made, kept.shape[0]
         layers += 1
         gaps += size
         children += made
-        kept_labels += kept.shape[0]
         labels = next_labels(labels, out, kept, shapes)
         if kept.shape[0] == 0:
             break
     trace = Trace(
         sizes[:layers].copy(),
-        gap_kind[:gaps],
-        gap_start[:gaps],
+        gap[:gaps],
         killer[:children],
         shift[:children],
-        parent[:kept_labels],
-        kind[:kept_labels],
-        start[:kept_labels],
     )
-    return state, labels, cut, trace
+    return state, labels, lineage, cut, trace

@@ -28,7 +28,7 @@ class Part:
     killer, shift : int32 and int64 arrays
         By child: its dominator in this part, or -1, and the rounds that waits.
     kept : Children
-        Those that none dominates, without profiles: only dominance needs these.
+        Those that none dominates.
     """
 
     place: np.ndarray
@@ -42,8 +42,7 @@ def thinned(children: Children, killer: np.ndarray, shift: np.ndarray, labels: L
     later = children.start - labels.time[children.parent]
     place = (children.parent.astype(np.int64) * waits(labels) + later) * kinds + children.kind
     kept = np.flatnonzero(killer < 0)
-    profile, *columns = children
-    return Part(place, killer, shift, Children(profile[:0].copy(), *(column[kept] for column in columns)))
+    return Part(place, killer, shift, Children(*(column[kept] for column in children)))
 
 
 def waits(labels: Labels) -> int:
@@ -67,7 +66,7 @@ def merged(parts: list[Part]) -> tuple[Children, np.ndarray, np.ndarray]:
     )
     order = np.argsort(np.concatenate([part.place for part in parts]), kind="stable")
     shift = np.concatenate([part.shift for part in parts])[order]
-    profile, *columns = (list(column) for column in zip(*(part.kept for part in parts), strict=True))
+    columns = (list(column) for column in zip(*(part.kept for part in parts), strict=True))
     parts.clear()
     survives = killer < 0
     # By child: how many kept ones its part, and those before, have before it.
@@ -81,4 +80,4 @@ def merged(parts: list[Part]) -> tuple[Children, np.ndarray, np.ndarray]:
     for column in columns:
         whole.append(np.concatenate(column)[rows])
         column.clear()
-    return Children(profile[0], *whole), ranks, shift
+    return Children(*whole), ranks, shift

@@ -29,10 +29,11 @@ LEVEL = 1
 def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
     """Certificate of a recorded pass without a cut, for the bound ``done.bound``."""
     prices, relaxation, packing, n = search.prices, search.relaxation, search.packing, search.instance.n
+    types = len(search.instance.types)
     depth, parts = 0, []
     for trace in done.traces:
         # Complete schedules are compared by value: the last layer needs no codes for its children.
-        parts.append(codes_of(trace.sizes, trace.gap_kind, trace.gap_start, trace.killer, trace.shift, n - 1 - depth))
+        parts.append(codes_of(trace.sizes, trace.gap, trace.killer, trace.shift, n - 1 - depth, types))
         depth += len(trace.sizes)
     return Certificate(
         "search",
@@ -131,18 +132,22 @@ def second_differences(cost, reach, cheapest):
 
 
 @njit(cache=True, nogil=True)
-def codes_of(sizes, gap_kind, gap_start, killer, shift, last):
+def codes_of(sizes, gap, killer, shift, last, types):
     """A trace's numbers as varints: of each layer the gap run of each label, then of each child 0 (kept) or dominator
-    and shift; the children of layer `last` have no codes.
+    and shift; the children of layer `last` have no codes. Types of gap runs for which another makes way are counted
+    from `types` on, and followed by that.
 
     A varint has the number's bits in groups of seven, the low ones first, the high bit set on all but the last.
     """
-    codes = np.empty(20 * (gap_kind.shape[0] + killer.shape[0]), dtype=np.uint8)
+    codes = np.empty(20 * (gap.shape[0] + killer.shape[0]), dtype=np.uint8)
     at = label = child = 0
     for layer in range(sizes.shape[0]):
         for i in range(label, label + sizes[layer, 0]):
-            at = put(codes, at, gap_kind[i])
-            at = put(codes, at, zigzag(gap_start[i]))
+            at = put(codes, at, gap[i, 0] + types * (gap[i, 2] >= 0))
+            at = put(codes, at, zigzag(gap[i, 1]))
+            if gap[i, 2] >= 0:
+                at = put(codes, at, gap[i, 2])
+                at = put(codes, at, zigzag(gap[i, 3]))
         label += sizes[layer, 0]
         newest = -1
         for c in range(child, child + sizes[layer, 1] * (layer != last)):

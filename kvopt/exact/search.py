@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from kvopt.bounds.prices import MemoryPrices
 from kvopt.errors import TooLargeError
 from kvopt.exact import kernels
 from kvopt.exact import parts as parting
-from kvopt.exact.kernels import Children, Labels, Packed, Priced, Relaxed, Rules, Shapes, Trace
+from kvopt.exact.kernels import Children, Labels, Lineage, Packed, Priced, Relaxed, Rules, Shapes, Trace
 from kvopt.exact.parts import Part
 from kvopt.exact.relaxation import Relaxation, arcs_of
 from kvopt.exact.watch import Watch
@@ -33,9 +33,11 @@ PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
 BYTES_PER_CALL, MOST_BYTES_PER_CALL = 1 << 26, 1 << 31
 #: Kernel calls that are handed to the threads at once.
 BATCH = 16
-#: A part of a layer is to take that share of the memory limit; layers may have so many times more children for each
-#: label than the one before, which is so many where nothing is known.
-PART_SHARE, MORE_CHILDREN, CHILDREN_EACH = 0.15, 1.5, 4.0
+#: A part of a layer is to take that share of the memory limit; labels hardly have more children than that.
+PART_SHARE, MANY_CHILDREN = 0.3, 50
+#: A large layer is sampled in so many ranges of so many labels. From so many labels on runs are asked to make way if at
+#: most that share of the sample's children is left then.
+SAMPLES, SAMPLE, MOVE_FROM, MOVE_PAYS = 32, 128, 100_000, 0.9
 #: Layers of at most so many labels, and so many children, are not worth threads.
 SMALL_LABELS, SMALL_CHILDREN = 4_000, 1 << 14
 #: Children of small layers after which the limits are looked at.
@@ -50,18 +52,36 @@ LARGEST_DENOMINATOR = 2**20
 #: Types of a profile's cells, with their bytes and their largest values; most requests (16 bits for those of a type).
 CELLS = tuple((cell, np.dtype(cell).itemsize, int(np.iinfo(cell).max)) for cell in (np.int8, np.int16, np.int32))
 MOST_REQUESTS = int(np.iinfo(np.uint16).max)
-#: Types of the columns of `Children` besides the profile, in their order.
+#: Types of the columns of `Children`, in their order.
 CHILD_COLUMNS = tuple(
-    np.int32 if name in ("mark", "parent", "kind", "node", "spot") else np.int64 for name in Children._fields[1:]
+    np.int32 if name in ("mark", "parent", "kind", "node", "spot") else np.int64 for name in Children._fields
 )
+#: Types of the columns of `Lineage`.
+LINEAGE = (np.int32, np.int32, np.int64, np.int64)
 #: What they take for each child.
 COLUMNS_BYTES = sum(np.dtype(kind).itemsize for kind in CHILD_COLUMNS)
 
 #: The search with every rule.
 ALL_RULES = Rules()
 
-#: How a step ended, the labels not yet expanded, whether the beam dropped any, and what happened.
-Step: TypeAlias = tuple[int, Labels, bool, Trace]
+#: How a step ended, the labels not yet expanded, the lineage with these, whether the beam dropped any, what happened.
+Step: TypeAlias = tuple[int, Labels, Lineage, bool, Trace]
+
+
+class Expansion(NamedTuple):
+    """What `kernels.expand` needs for a layer, in its order."""
+
+    labels: Labels
+    lineage: Lineage
+    first: int
+    gap: np.ndarray
+    left: int
+    shapes: Shapes
+    priced: Priced
+    relaxed: Relaxed
+    packed: Packed
+    rules: Rules
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,8 @@ class Pass:
         Children that passed the rules, and labels kept after dominance.
     layers : int
         Finished layers.
+    lineage : Lineage
+        Of the labels kept.
     traces : list of Trace
         Of the finished layers, in order; with dominators and gap runs when the pass was recorded.
     """
@@ -105,10 +127,12 @@ class Pass:
     generated: int = 0
     kept: int = 0
     layers: int = 0
+    lineage: Lineage = field(default_factory=lambda: Lineage(*(np.empty(256, dtype=kind) for kind in LINEAGE)))
     traces: list[Trace] = field(default_factory=list)
 
-    def add(self, trace: Trace) -> None:
+    def add(self, lineage: Lineage, trace: Trace) -> None:
         """Take over finished layers."""
+        self.lineage = lineage
         _, children, labels = trace.sizes.sum(axis=0).tolist()
         self.generated += children
         self.kept += labels
@@ -118,13 +142,11 @@ class Pass:
     def runs(self, label: int) -> tuple[IntArray, IntArray]:
         """Types and starts, in order, of the runs that lead to a label of the last layer."""
         kind, start = [], []
-        for trace in reversed(self.traces):
-            at = len(trace.kind)
-            for kept in trace.sizes[::-1, 2].tolist():
-                at -= kept
-                kind.append(trace.kind[at + label])
-                start.append(trace.start[at + label])
-                label = int(trace.parent[at + label])
+        row = self.kept - int(self.traces[-1].sizes[-1, 2]) + label
+        while row >= 0:
+            kind.append(self.lineage.kind[row])
+            start.append(self.lineage.start[row])
+            row = int(self.lineage.parent[row])
         return np.array(kind[::-1]), np.array(start[::-1])
 
 
@@ -178,8 +200,6 @@ class Search:
         ahead = self.priced.least_cost[self.first] if self.first < self.horizon else self.scale * types.output
         self.price_bound = self._passed + int(types.count @ ahead)
         self.rooms: list[Children] = []
-        #: Children of each label in the last large layer.
-        self.children_each = CHILDREN_EACH
 
     def _multipliers(self) -> tuple[IntArray, bool]:
         """Weights whose sum over the remaining requests identifies them: exactly (mixed radix) if it fits."""
@@ -197,8 +217,7 @@ class Search:
 
     def _room(self, rows: int) -> Children:
         """Arrays for so many children."""
-        columns = [np.empty(rows, dtype=kind) for kind in CHILD_COLUMNS]
-        return Children(np.empty((rows, self.width), dtype=self.cell), *columns)
+        return Children(*(np.empty(rows, dtype=kind) for kind in CHILD_COLUMNS))
 
     def root(self) -> Labels:
         """The label with nothing started, at the first arrival."""
@@ -282,8 +301,8 @@ class Search:
             for step in (self._small_layers, self._large_layer):
                 most = UNLIMITED if budget is None else budget - done.generated
                 limits = (limit, -1 if beam is None else beam, record, most, share)
-                state, labels, cut, trace = step(labels, relaxed, packed, *limits)
-                done.add(trace)
+                state, labels, lineage, cut, trace = step(labels, done, relaxed, packed, *limits)
+                done.add(lineage, trace)
                 done.cut |= cut
                 if state != kernels.LARGE:
                     break
@@ -303,6 +322,7 @@ class Search:
     def _small_layers(
         self,
         labels: Labels,
+        done: Pass,
         relaxed: Relaxed,
         packed: Packed,
         limit: int,
@@ -312,25 +332,37 @@ class Search:
         share: int,
     ) -> Step:
         """Small layers, many in one call; none if the first is large."""
-        fixed = (self.shapes, self.priced, relaxed, packed, self.rules)
+        fixed = (self.shapes, self.priced, relaxed, packed, self.rules._replace(move=False))
         limits = (limit, beam, record, most, SMALL_LABELS, share)
-        return kernels.advance(self.watch.halt, labels, *fixed, *limits, self.room)
+        return kernels.advance(self.watch.halt, labels, done.lineage, done.kept, *fixed, *limits, self.room)
 
     def _large_layer(
-        self, labels: Labels, relaxed: Relaxed, packed: Packed, limit: int, beam: int, record: bool, most: int, _: int
+        self,
+        labels: Labels,
+        done: Pass,
+        relaxed: Relaxed,
+        packed: Packed,
+        limit: int,
+        beam: int,
+        record: bool,
+        most: int,
+        _: int,
     ) -> Step:
         """One layer, its labels and then its buckets shared out among threads; in parts where children are many."""
-        left = int(labels.rem[0].sum()) - 1
         size = len(labels.key)
-        gap_kind, gap_start = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-        none = Trace(*(column[:0] for column in (np.zeros((0, 3), dtype=np.int64), *[gap_kind] * 7)))
-        fixed = (labels, left, self.shapes, self.priced, relaxed, packed, self.rules, limit)
-        exceeded: Step = kernels.EXCEEDED, labels, False, none
-        each = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES
-        kinds, cut = len(self.shapes.prompt), False
-        parts = self._parts(labels) if beam < 0 and parting.divisible(labels, kinds) else 1
+        gap = np.full((size, 4), kernels.UNTRIED, dtype=np.int32)
+        none = Trace(
+            np.zeros((0, 3), dtype=np.int64), gap[:0], np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+        )
+        rules = self.rules._replace(move=False)
+        left = int(labels.rem[0].sum()) - 1
+        of_layer = labels, done.lineage, done.kept - size, gap, left
+        fixed = Expansion(*of_layer, self.shapes, self.priced, relaxed, packed, rules, limit)
+        exceeded: Step = kernels.EXCEEDED, labels, done.lineage, False, none
+        each, cut = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES, False
+        fixed, parts = (fixed, 1) if beam >= 0 else self._planned(fixed)
         if parts == 1:
-            found = self._part(fixed, 0, 1, most, gap_kind, gap_start)
+            found = self._part(fixed, 0, 1, most)
             if found is None:
                 return exceeded
             children, killer, shift = found
@@ -341,53 +373,67 @@ class Search:
             if beam < 0 and not self.monitor.affords(len(kept) * each):
                 return exceeded
         else:
-            made, done = 0, list[Part]()
+            made, thin = 0, list[Part]()
             for part in range(parts):
-                thinned = self._thinned(fixed, part, parts, most - made, gap_kind, gap_start)
+                thinned = self._thinned(fixed, part, parts, most - made)
                 if thinned is None:
                     return exceeded
                 made += len(thinned.killer)
-                done.append(thinned)
+                thin.append(thinned)
                 self.monitor.report(part=part + 1, of=parts, labels=size, children=made)
-            survivors = sum(len(thinned.kept.key) for thinned in done)
+            survivors = sum(len(thinned.kept.key) for thinned in thin)
             if not self.monitor.affords(survivors * each + made * parting.MERGING_BYTES):
                 return exceeded
-            children, killer, shift = parting.merged(done)
+            children, killer, shift = parting.merged(thin)
             kept = np.arange(len(children.key))
-        self.children_each = made / size
-        trace = Trace(
-            np.array([(size, made, len(kept))]),
-            *((gap_kind, gap_start, killer, shift) if record else none[1:5]),
-            *(column[kept] for column in (children.parent, children.kind, children.start)),
-        )
-        return kernels.PAUSED, kernels.next_labels(labels, children, kept, self.shapes), cut, trace
+        trace = Trace(np.array([(size, made, len(kept))]), *((gap, killer, shift) if record else none[1:]))
+        started = (column[kept] for column in (children.parent, children.kind, children.start))
+        lineage = kernels.extended(done.lineage, done.kept, size, *started)
+        return kernels.PAUSED, kernels.next_labels(labels, children, kept, self.shapes), lineage, cut, trace
 
-    def _parts(self, labels: Labels) -> int:
-        """Parts in which the children of a layer take about that share of the memory limit at a time."""
-        each = self.width * np.dtype(self.cell).itemsize + COLUMNS_BYTES
-        expected_gb = MORE_CHILDREN * self.children_each * len(labels.key) * each / 1e9
-        return max(1, math.ceil(expected_gb / (PART_SHARE * self.monitor.most_gb)))
+    def _planned(self, fixed: Expansion) -> tuple[Expansion, int]:
+        """How to expand a layer, by a sample of its labels: whether runs make way, and in how many parts."""
+        size = len(fixed.labels.key)
+        most = 1e9 * PART_SHARE * self.monitor.most_gb / COLUMNS_BYTES
+        may_move = self.rules.move and size >= MOVE_FROM
+        if not may_move and size * MANY_CHILDREN <= most:
+            return fixed, 1
+        each = self._children_each(fixed)
+        if may_move:
+            moving = fixed._replace(rules=self.rules)
+            fewer = self._children_each(moving)
+            if fewer <= MOVE_PAYS * each:
+                fixed, each = moving, fewer
+        divisible = parting.divisible(fixed.labels, len(self.shapes.prompt))
+        return fixed, max(1, math.ceil(each * size / most)) if divisible else 1
 
-    def _thinned(
-        self, fixed: tuple[Any, ...], part: int, parts: int, most: int, gap_kind: IntArray, gap_start: IntArray
-    ) -> Part | None:
+    def _children_each(self, fixed: Expansion) -> float:
+        """Children of a label, on average over a sample."""
+        size, gap = len(fixed.labels.key), fixed.gap
+        ranges = [(at, min(at + SAMPLE, size)) for at in range(0, size, max(SAMPLE, size // SAMPLES))]
+        made = self.watch.run(self._expand, [(lo, hi, (*fixed, 0, 1)) for lo, hi in ranges])
+        for lo, hi in ranges:
+            gap[lo:hi, 2] = kernels.UNTRIED
+        return sum(len(chunk.key) for chunks in made for chunk in chunks) / sum(hi - lo for lo, hi in ranges)
+
+    def _thinned(self, fixed: Expansion, part: int, parts: int, most: int) -> Part | None:
         """What is to be kept of a part; all else is given up here, for the next part needs the room."""
-        found = self._part(fixed, part, parts, most, gap_kind, gap_start)
-        return None if found is None else parting.thinned(*found, fixed[0], len(self.shapes.prompt))
+        found = self._part(fixed, part, parts, most)
+        return None if found is None else parting.thinned(*found, fixed.labels, len(self.shapes.prompt))
 
     def _part(
-        self, fixed: tuple[Any, ...], part: int, parts: int, most: int, gap_kind: IntArray, gap_start: IntArray
+        self, fixed: Expansion, part: int, parts: int, most: int
     ) -> tuple[Children, np.ndarray, np.ndarray] | None:
         """Children of a part of the layer in order of generation, their dominators, or -1, and the rounds these wait.
 
         None after more than `most` children, or when halted.
         """
-        labels, left, size, made = fixed[0], fixed[1], len(gap_kind), 0
+        labels, left = fixed.labels, fixed.left
+        size, made = len(labels.key), 0
         chunks: list[Children] = []
         for lo in range(0, size, PARENTS_PER_CALL * BATCH):
             edges = range(lo, min(lo + PARENTS_PER_CALL * BATCH, size), PARENTS_PER_CALL)
-            given = (*fixed, part, parts), gap_kind, gap_start
-            ranges = [(at, min(at + PARENTS_PER_CALL, size), *given) for at in edges]
+            ranges = [(at, min(at + PARENTS_PER_CALL, size), (*fixed, part, parts)) for at in edges]
             for new in self.watch.run(self._expand, ranges):
                 chunks += new
                 made += sum(len(chunk.key) for chunk in new)
@@ -399,14 +445,12 @@ class Search:
             kernels.cheapest(children, made, killer)
         elif made > 1:
             order, begin, latest = kernels.buckets_of(children, made, labels.rem, self.shapes)
-            arguments = (order, begin, latest, children, left, self.rules, killer, shift)
+            arguments = (order, begin, latest, children, labels, self.shapes.demand, left, self.rules, killer, shift)
             pieces = even_ranges(begin, 16 * self.monitor.workers)
             self.watch.run(kernels.dominate, [(self.watch.halt, lo, hi, *arguments) for lo, hi in pieces])
         return None if self.watch.halted else (children, killer, shift)
 
-    def _expand(
-        self, lo: int, hi: int, fixed: tuple[Any, ...], gap_kind: IntArray, gap_start: IntArray
-    ) -> list[Children]:
+    def _expand(self, lo: int, hi: int, fixed: tuple[Any, ...]) -> list[Children]:
         """Children of labels lo..hi-1 in order of generation."""
         parts = []
         while True:
@@ -415,9 +459,7 @@ class Search:
                 out = self.rooms.pop()
             except IndexError:
                 out = self._room(self.rows_per_call)
-            lo, made = kernels.expand(  # type: ignore[call-arg]
-                self.watch.halt, lo, hi, *fixed, out, gap_kind, gap_start
-            )
+            lo, made = kernels.expand(self.watch.halt, lo, hi, *fixed, out)  # type: ignore[call-arg]
             parts.append(Children(*(column[:made].copy() for column in out)))
             self.rooms.append(out)
             if lo >= hi or self.watch.halted:
