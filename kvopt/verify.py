@@ -870,18 +870,21 @@ class Replay:
                 raise Refusal("a run that makes way is not in the window")
             i, p, _ = runs
             window -= self.demand[i] >> bits * (t - p)
-        _, arrival, output, _, room, guard, mask = self.kinds[k]
-        if t + x < arrival or (room - (window >> bits * (width + x) & mask)) & guard != guard:
+        if not self.fits(window, t, k, x):
             raise Refusal("a gap run does not fit")
-        end = x + output - 1
+        end = x + self.output[k] - 1
         if i is None:
             return end
         window += self.demand[k] << bits * x if x > 0 else self.demand[k] >> -bits * x
-        _, arrival, output, _, room, guard, mask = self.kinds[i]
-        if t + q < arrival or (room - (window >> bits * (width + q) & mask)) & guard != guard:
+        if not self.fits(window, t, i, q):
             raise Refusal("a run that makes way does not fit")
         # Moving both is no better for a next start up to the round in which their starts sum up to the same.
-        return max(end, q + output - 1, x + q + t - p)
+        return max(end, q + self.output[i] - 1, x + q + t - p)
+
+    def fits(self, window: int, t: int, k: int, x: int) -> bool:
+        """Whether a request of type k has arrived and fits from round t + x on, in the window of round t."""
+        _, arrival, _, _, room, guard, mask = self.kinds[k]
+        return t + x >= arrival and (room - (window >> self.bits * (self.width + x) & mask)) & guard == guard
 
     def children(self, label: Label, gap: Gap, left: int) -> Iterator[Label]:
         """Every next start that no rule excludes: rounds ascending, then types; `left` requests stay."""

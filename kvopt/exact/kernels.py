@@ -376,8 +376,7 @@ def make_way(
         for j in range(size if places > 0 else 0):
             k = chosen[row, j]
             x = max(p - output[k] + 1, -reach, arrival[k] - t)
-            end = min(p + output[i] - 1, best - output[k], best - 1 + p - place[0])
-            while x <= end:
+            while x < p + output[i] and x + output[k] <= best and x + place[0] - p < best:
                 if open_at(without, width + x, room, k, output[k], width):
                     for u in range(4 * width):
                         both[u] = without[u]
@@ -390,7 +389,6 @@ def make_way(
                         if open_at(both, width + q, room, i, output[i], width):
                             best = max(x + output[k] - 1, q + output[i] - 1, x + q - p)
                             gap[0], gap[1], gap[2], gap[3] = k, x, back, q
-                            end = min(p + output[i] - 1, best - output[k], best - 1 + p - place[0])
                             break
                 x += 1
         at, back = np.int64(parent[at]), back + 1
@@ -476,7 +474,7 @@ def expand(
         spot, banked = labels.spot[i], labels.banked[i]
         for w in range(longest + 1):
             if w > longest:
-                break
+                break  # shorter since runs made way
             r = t + w
             if w > 0:
                 # Round r - 1 passes: no later start will touch it.

@@ -29,7 +29,7 @@ from kvopt.verify import MOST_PRICED_STARTS
 
 #: Parents expanded in one kernel call, and rows of the array the call fills.
 PARENTS_PER_CALL, ROWS_PER_CALL = 512, 1 << 17
-#: Bytes of profiles such an array takes as a rule, and at the very most.
+#: Bytes of the profiles of so many children as small layers may have, and at the very most of those of one label.
 BYTES_PER_CALL, MOST_BYTES_PER_CALL = 1 << 26, 1 << 31
 #: Kernel calls that are handed to the threads at once.
 BATCH = 16
@@ -66,6 +66,19 @@ ALL_RULES = Rules()
 
 #: How a step ended, the labels not yet expanded, the lineage with these, whether the beam dropped any, what happened.
 Step: TypeAlias = tuple[int, Labels, Lineage, bool, Trace]
+
+
+class Limits(NamedTuple):
+    """What ends or thins a step: the largest bound, labels kept in a layer (-1 for all), children it may make.
+
+    `record` asks for dominators and gap runs; after `share` children of small layers the monitor is looked at.
+    """
+
+    limit: int
+    beam: int
+    record: bool
+    most: int
+    share: int
 
 
 class Expansion(NamedTuple):
@@ -167,6 +180,8 @@ class Search:
             raise ValueError("without the gap rule nothing limits waiting for arrivals")
         self.instance = instance
         self.rules = rules
+        #: The same where no run is asked to make way.
+        self.still = rules._replace(move=False)
         self.monitor = monitor
         if len(instance.types) * len(prices.numerators) > MOST_PRICED_STARTS:
             # More than the checker takes, and more than the memory of its tables is worth.
@@ -300,8 +315,8 @@ class Search:
                 share = min(SHARE, max(int(FIRST_SHARE * budget), done.generated))
             for step in (self._small_layers, self._large_layer):
                 most = UNLIMITED if budget is None else budget - done.generated
-                limits = (limit, -1 if beam is None else beam, record, most, share)
-                state, labels, lineage, cut, trace = step(labels, done, relaxed, packed, *limits)
+                limits = Limits(limit, -1 if beam is None else beam, record, most, share)
+                state, labels, lineage, cut, trace = step(labels, done, relaxed, packed, limits)
                 done.add(lineage, trace)
                 done.cut |= cut
                 if state != kernels.LARGE:
@@ -319,45 +334,24 @@ class Search:
             self.monitor.offer(self.instance.types.starts_of_requests(*done.runs(leader)))
         return done
 
-    def _small_layers(
-        self,
-        labels: Labels,
-        done: Pass,
-        relaxed: Relaxed,
-        packed: Packed,
-        limit: int,
-        beam: int,
-        record: bool,
-        most: int,
-        share: int,
-    ) -> Step:
+    def _small_layers(self, labels: Labels, done: Pass, relaxed: Relaxed, packed: Packed, limits: Limits) -> Step:
         """Small layers, many in one call; none if the first is large."""
-        fixed = (self.shapes, self.priced, relaxed, packed, self.rules._replace(move=False))
-        limits = (limit, beam, record, most, SMALL_LABELS, share)
-        return kernels.advance(self.watch.halt, labels, done.lineage, done.kept, *fixed, *limits, self.room)
+        fixed = (self.shapes, self.priced, relaxed, packed, self.still)
+        limit, beam, record, most, share = limits
+        given = (*fixed, limit, beam, record, most, SMALL_LABELS, share)
+        return kernels.advance(self.watch.halt, labels, done.lineage, done.kept, *given, self.room)
 
-    def _large_layer(
-        self,
-        labels: Labels,
-        done: Pass,
-        relaxed: Relaxed,
-        packed: Packed,
-        limit: int,
-        beam: int,
-        record: bool,
-        most: int,
-        _: int,
-    ) -> Step:
+    def _large_layer(self, labels: Labels, done: Pass, relaxed: Relaxed, packed: Packed, limits: Limits) -> Step:
         """One layer, its labels and then its buckets shared out among threads; in parts where children are many."""
         size = len(labels.key)
         gap = np.full((size, 4), kernels.UNTRIED, dtype=np.int32)
         none = Trace(
             np.zeros((0, 3), dtype=np.int64), gap[:0], np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
         )
-        rules = self.rules._replace(move=False)
+        limit, beam, record, most, _ = limits
         left = int(labels.rem[0].sum()) - 1
         of_layer = labels, done.lineage, done.kept - size, gap, left
-        fixed = Expansion(*of_layer, self.shapes, self.priced, relaxed, packed, rules, limit)
+        fixed = Expansion(*of_layer, self.shapes, self.priced, relaxed, packed, self.still, limit)
         exceeded: Step = kernels.EXCEEDED, labels, done.lineage, False, none
         each, cut = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES, False
         fixed, parts = (fixed, 1) if beam >= 0 else self._planned(fixed)
@@ -395,7 +389,7 @@ class Search:
         """How to expand a layer, by a sample of its labels: whether runs make way, and in how many parts."""
         size = len(fixed.labels.key)
         most = 1e9 * PART_SHARE * self.monitor.most_gb / COLUMNS_BYTES
-        may_move = self.rules.move and size >= MOVE_FROM
+        may_move = self.rules.gap and self.rules.move and size >= MOVE_FROM
         if not may_move and size * MANY_CHILDREN <= most:
             return fixed, 1
         each = self._children_each(fixed)
@@ -518,7 +512,7 @@ def joined(parts: list[Children]) -> Children:
 
 
 def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]:
-    """Rounds and type of a label's memory profile, and rows of the array that a kernel call fills with profiles.
+    """Rounds and type of a label's memory profile, and rows of the arrays that a kernel call fills with children.
 
     Raises
     ------
@@ -533,14 +527,13 @@ def profile_sizes(instance: Instance) -> tuple[int, type[np.signedinteger], int]
     # One bit of each cell stays free, which lets the kernels compare many cells at once.
     cell, cell_bytes = next((cell, size) for cell, size, most in CELLS if instance.capacity <= most)
     # One label may have a child for each type and round of waiting.
-    size = width * cell_bytes
-    rows = max(min(ROWS_PER_CALL, BYTES_PER_CALL // size), len(types) * (width + 1))
-    if rows * size > MOST_BYTES_PER_CALL:
+    most = len(types) * (width + 1)
+    if most * width * cell_bytes > MOST_BYTES_PER_CALL:
         raise TooLargeError(
             f"dp keeps a memory profile of {longest} rounds for each label, too long for {len(types)} types; "
             "use --solver starts for few requests, prices for many"
         )
-    return width, cell, rows
+    return width, cell, max(ROWS_PER_CALL, most)
 
 
 def within_int64(instance: Instance, prices: MemoryPrices) -> MemoryPrices:
