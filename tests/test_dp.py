@@ -17,6 +17,7 @@ from kvopt import Instance, Status, read, solve
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
 from kvopt.exact import parts
+from kvopt.exact.proof import search_certificate
 from kvopt.exact.relaxation import MEDIUM, arcs_of, full_graph
 from kvopt.exact.search import Pace, Pass, Search
 from kvopt.exact.watch import Watch
@@ -133,6 +134,47 @@ def test_a_pass_behind_its_pace_is_given_up() -> None:
     assert slow.generated < whole.generated <= 20_000
     assert search.ceiling(search.root_bound) <= slow.bound <= optimum
     assert (free.generated, free.layers, free.bound) == (whole.generated, whole.layers, whole.bound)
+
+
+@pytest.mark.parametrize("budget", [500, 5_000, 20_000])
+def test_a_pass_that_was_given_up_goes_on(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends as the one that was not given up: the same layers, the same proof."""
+    monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", 0)
+    instance = generate("different", requests=11, seed=3)
+    optimum = solve(instance, "dp").total_latency
+    search = Search(instance, memory_prices(instance), Monitor(instance))
+    whole = search.run(optimum, record=True)
+    assert whole.complete
+    assert whole.generated > 2 * budget
+    early = search.run(optimum, record=True, budget=budget)
+    assert not early.complete
+    assert early.bound < optimum
+    assert early.generated <= 2 * budget
+    given_up = search.run(optimum, record=True, budget=2 * budget, given_up=early)
+    done = search.run(optimum, record=True, given_up=given_up)
+    assert (done.bound, done.complete, done.layers, done.open) == (optimum, True, whole.layers, None)
+    assert (done.generated, done.kept) == (whole.generated, whole.kept)
+    assert search_certificate(done, search) == search_certificate(whole, search)
+
+
+def test_layers_that_get_smaller_may_take_the_budget_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass beyond its largest layer is not given up for a little; one before it does not begin a layer too large."""
+    monkeypatch.setattr("kvopt.exact.search.SMALL_LABELS", 0)
+    instance = generate("different", requests=11, seed=4)
+    optimum = solve(instance, "dp").total_latency
+    search = Search(instance, memory_prices(instance), Monitor(instance))
+    whole = search.run(optimum)
+    made = np.concatenate([trace.sizes[:, 1] for trace in whole.traces])
+    largest = int(made.argmax())
+    assert 0 < largest < len(made) - 2
+    # What a layer will have is told by a sample, so with some to spare.
+    budget = int(1.3 * made[: largest + 1].sum())
+    after = search.run(optimum, budget=budget)
+    assert budget < after.generated == whole.generated
+    assert after.complete
+    before = search.run(optimum, budget=int(made[:largest].sum() + made[largest] // 2))
+    assert not before.complete
+    assert before.layers == largest
 
 
 class StopsAtTheEnd(Monitor):

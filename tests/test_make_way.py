@@ -53,7 +53,7 @@ def test_no_optimum_is_lost(instance: Instance) -> None:
     search, done = closed(instance, NO_PRICES)
     truth = solve(instance, "brute-force").total_latency
     assert (done.complete, done.bound) == (True, truth)
-    assert proved(instance, search_certificate(done, 2**20, search).as_dict()) == truth
+    assert proved(instance, search_certificate(done, search).as_dict()) == truth
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -69,14 +69,14 @@ def test_fewer_labels_and_the_same_optimum(seed: int, arrivals: bool) -> None:
     assert moves(without) == 0 < moves(done)
     assert done.generated <= without.generated
     assert done.bound == without.bound == solve(instance, "dp").total_latency
-    assert proved(instance, search_certificate(done, 2**20, search).as_dict()) == done.bound
+    assert proved(instance, search_certificate(done, search).as_dict()) == done.bound
 
 
 @given(instances(max_n=5), st.data())
 def test_altered_moves_prove_nothing_false(instance: Instance, data: st.DataObject) -> None:
     """Numbers of codes in which each label names a run to make way, altered, never prove more than the optimum."""
     search, done = closed(instance, NO_PRICES)
-    certificate = search_certificate(done, 2**20, search).as_dict()
+    certificate = search_certificate(done, search).as_dict()
     numbers = list(read_varints(certificate["codes"]))
     types = len(instance.types)
     at = data.draw(st.integers(0, max(0, len(numbers) - 1)))

@@ -35,7 +35,7 @@ def packed_search(instance: Instance, rewards: Rewards, priced: bool = True) -> 
 def recorded(search: Search, threshold: int) -> tuple[Pass, dict]:
     """A pass and its certificate."""
     done = search.run(threshold, record=True)
-    return done, search_certificate(done, threshold, search).as_dict()
+    return done, search_certificate(done, search).as_dict()
 
 
 @st.composite
@@ -77,7 +77,7 @@ def test_prunes_and_is_checked(seed: int) -> None:
     assert certificates.proved(instance, certificate) == best.total_latency
     early = search.run(best.total_latency, record=True, budget=done.generated // 3)
     assert not early.complete
-    cut = search_certificate(early, best.total_latency, search).as_dict()
+    cut = search_certificate(early, search).as_dict()
     assert certificates.proved(instance, cut) == early.bound
     assert search.packing.value <= early.bound < best.total_latency
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import instances
 
 from kvopt import Instance, solve
-from kvopt.bounds import lower_bound
+from kvopt.bounds import lower_bound, packing
 from kvopt.bounds import prices as plain
 from kvopt.bounds.packing import (
     DENOMINATOR,
@@ -197,6 +197,19 @@ def test_replay_slopes_are_derivatives() -> None:
         moved = point.copy()
         moved[i] += 1e-5
         assert replay.bound(moved[:kinds], moved[kinds:], 0.5)[0] - value == pytest.approx(1e-5 * slope[i], abs=1e-7)
+
+
+def test_a_search_begins_where_a_shorter_one_ended() -> None:
+    """What was found is never lost, not even in no time; and going on is proved as well."""
+    instance = large_requests(1, 10, 40)
+    short = packing.search(instance, time_limit_s=0.05)
+    assert short is not None
+    kept = packing.search(instance, time_limit_s=1e-6, before=short)
+    assert kept is short
+    longer = packing.search(instance, time_limit_s=0.5, before=short)
+    assert longer is not None
+    assert longer.value > short.value
+    assert check_certificate(Problem.of(instance), longer.bound.certificate.as_dict()) == longer.value
 
 
 def test_a_sweep_given_up_costs_what_it_took() -> None:

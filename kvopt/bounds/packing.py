@@ -248,6 +248,7 @@ def search(
     time_limit_s: float = 10.0,
     workers: int = 1,
     stopped: Callable[[], bool] = lambda: False,
+    before: Found | None = None,
 ) -> Found | None:
     """A packing bound; None where packings are too many.
 
@@ -262,6 +263,8 @@ def search(
         Threads, of which two at most are used; bounds do not depend on them.
     stopped : callable
         Asked after every sweep and every step whether to end with what has been found.
+    before : Found, optional
+        What a shorter search has found: this one begins there, and finds no less.
     """
     small = int(instance.output.max()) <= MAX_OUTPUT and instance.capacity <= MAX_CAPACITY
     if not small or instance.n > MAX_REQUESTS:
@@ -269,15 +272,16 @@ def search(
     starts = first_schedule(instance) if starts is None else starts
     if int((starts + instance.output).max()) > MAX_ROUNDS:
         return None
-    return Ascent(instance, starts, workers, 1e9 * time_limit_s, stopped).run()
+    return Ascent(instance, starts, workers, 1e9 * time_limit_s, stopped, before).run()
 
 
 class Found(NamedTuple):
-    """A bound, and the rewards and the sweep that prove it."""
+    """A bound, the rewards and the sweep that prove it, and the part of the schedule at which prices end."""
 
     value: int
     rewards: Rewards
     swept: Swept
+    share: float
 
     @property
     def bound(self) -> Bound:
@@ -285,21 +289,20 @@ class Found(NamedTuple):
         return Bound(self.value, certificate(self.rewards, self.swept))
 
 
-def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf) -> Found | None:
+def proved(sweeper: Sweeper, rewards: Rewards, most_ns: float = np.inf, share: float = 1.0) -> Found | None:
     """What a sweep proves; None where it costs more than that or has too many candidates."""
     instance = sweeper.instance
     worth = instance.n / instance.capacity * DENOMINATOR
     swept = sweeper.sweep(rewards.gains(instance), worth, most_ns)
-    return None if swept is None else Found(rewards.value(instance, swept), rewards, swept)
+    return None if swept is None else Found(rewards.value(instance, swept), rewards, swept, share)
 
 
 class Place(NamedTuple):
-    """Rewards and prices in rounds, what a sweep proves there, and the part of the schedule at which prices end."""
+    """Rewards and prices in rounds, and what a sweep proves there."""
 
     reward: FloatArray
     price: FloatArray
     found: Found
-    share: float
 
 
 class Climb(NamedTuple):
@@ -327,32 +330,40 @@ class Ascent:
     budget_ns : float
         Nominal nanoseconds.
     stopped : callable
+    before : Found or None
+        Where to begin instead.
     """
 
     def __init__(
-        self, instance: Instance, starts: IntArray, workers: int, budget_ns: float, stopped: Callable[[], bool]
+        self,
+        instance: Instance,
+        starts: IntArray,
+        workers: int,
+        budget_ns: float,
+        stopped: Callable[[], bool],
+        before: Found | None,
     ) -> None:
         self.instance, self.starts, self.stopped = instance, starts, stopped
         self.budget_ns = self.left_ns = budget_ns
         self.sweeper = Sweeper(instance, workers)
-        self.best: Found | None = None
+        self.best = before
 
     def sweep(self, reward: FloatArray, price: FloatArray, share: float, most_ns: float) -> Place | None:
         """A place, or None where the sweep costs too much."""
         before = self.sweeper.spent_ns
-        found = proved(self.sweeper, rounded(reward, price), most_ns)
+        found = proved(self.sweeper, rounded(reward, price), most_ns, share)
         self.left_ns -= self.sweeper.spent_ns - before
         if found is None:
             return None
         if self.best is None or found.value > self.best.value:
             self.best = found
-        return Place(reward, price, found, share)
+        return Place(reward, price, found)
 
     def run(self) -> Found | None:
         """The best that is found; None where not even the first rewards are affordable."""
-        here = self.begin()
+        here = self.begin() if self.best is None else self.resumed(self.best)
         if here is None:
-            return None
+            return self.best
         latency = int((self.starts + self.instance.output - self.instance.arrival).sum())
         largest, length, fineness = float(here.reward.max()), 1.0, 1.0
         least_price = PRICE_FACTOR / self.instance.capacity
@@ -390,17 +401,26 @@ class Ascent:
             if not self.stopped() and climb.promised >= here.found.value + LEAST_PROMISE:
                 far = 1.0 if length == 1 else BEYOND
                 point = beyond(here.reward, climb.reward, far), beyond(here.price, climb.price, far)
-                higher = self.sweep(*point, here.share, self.left_ns)
+                higher = self.sweep(*point, here.found.share, self.left_ns)
             if higher is not None and higher.found.value > here.found.value:
                 climbing = (higher.found.value - here.found.value) / (climbed_ns + higher.found.swept.work_ns)
                 here = higher
                 continue
             climbing /= 2
-            if not lowers and length == SHORTEST and fineness == FINEST:
-                break
+            if length == SHORTEST and fineness == FINEST:
+                if not lowers:
+                    break
+                lowering = np.inf  # nothing else is left to try
             # Packings are so many that even a little smoothing adds more to their maximum than a step gains.
             length, fineness = max(SHORTER * length, SHORTEST), max(FINER * fineness, FINEST)
         return self.best
+
+    def resumed(self, before: Found) -> Place | None:
+        """The place of what has been found, with prices for as many rounds as the schedule has."""
+        price = np.zeros(int((self.starts + self.instance.output).max()))
+        priced = min(len(price), len(before.rewards.price))
+        price[:priced] = before.rewards.price[:priced] / DENOMINATOR
+        return self.sweep(before.rewards.reward / DENOMINATOR, price, before.share, self.budget_ns)
 
     def begin(self) -> Place | None:
         """The best place that is read off the schedule at little cost."""
@@ -422,8 +442,8 @@ class Ascent:
 
     def lowered(self, place: Place, earlier: float, most_ns: float) -> Place | None:
         """The place with prices that end earlier; rewards and prices change as those of the schedule would."""
-        share = earlier * place.share
-        before, after = (first_rewards(self.instance, self.starts, part) for part in (place.share, share))
+        share = earlier * place.found.share
+        before, after = (first_rewards(self.instance, self.starts, part) for part in (place.found.share, share))
         ratio = np.divide(after[1], before[1], out=np.zeros_like(before[1]), where=before[1] > 0)
         return self.sweep(place.reward * after[0] / before[0], place.price * ratio, share, most_ns)
 

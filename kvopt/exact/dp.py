@@ -38,6 +38,8 @@ TOLERANCE = 0.001
 HOPELESS_TYPES, HOPELESS_LAYERS, PACKING_LIMIT_S = 24, (0.25, 0.5), 200.0
 #: Parts of the time left that a packing may take, before more attempts and without hope in them.
 PACKING_SHARE, HOPELESS_SHARE = 0.4, 0.9
+#: A proof that was given up begins again with a packing that closes so much of the gap, and otherwise goes on.
+BETTER = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     search = Search(instance, prices.fluid(instance), monitor)
     price_bound = raise_bound(search)
     closed: Closed | None = None
+    packed: packing.Found | None = None
     few = len(instance.types) <= ALL_TYPES
     for number, attempt in enumerate(quick_attempts(instance)):
         tighten(search, attempt.effort, all_types=True)
@@ -121,13 +124,14 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             price_bound = search.ceiling(search.root_bound)
         if number < SEARCHES or search.all_types_relaxed:
             closed = sublimated(search, attempt, closed)
-            threshold, proof = attempted(search, attempt, closed)
+            proof = attempted(search, attempt, closed)
         if proof.complete or monitor.stopped:
             break
     else:
         attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
         first = 1 if hopeless(instance, proof, 0) else 0
         for number, attempt in enumerate(attempts[first:], first):
+            bounds = search.prices, search.relaxation, search.packing
             if number == (1 if few else first):
                 search = sharpened(search)
                 price_bound = search.ceiling(search.root_bound)
@@ -138,13 +142,17 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             improve(search, number, thorough=without_hope)
             if wanted_s > packed_s:
                 packed_s = wanted_s
-                pack(search, wanted_s, share)
+                found = pack(search, wanted_s, share)
+                packed = max((packed, found), key=lambda each: 0 if each is None else each.value)
             if monitor.gap_reached:
                 break
             if number == first or attempt.effort is not attempts[number - 1].effort:
                 tighten(search, attempt.effort)
             closed = sublimated(search, attempt, closed)
-            threshold, proof = attempted(search, attempt, closed)
+            now = search.prices, search.relaxation, search.packing
+            if any(one is not other for one, other in zip(now, bounds, strict=True)):
+                proof.open = None
+            proof = attempted(search, attempt, closed, proof)
             if proof.complete or monitor.stopped:
                 break
     root_bound = search.ceiling(search.root_bound)
@@ -169,15 +177,15 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         cheap = [volume.bound(instance), growth.improved(instance, search.prices)]
         if closed is not None:
             cheap.append(Bound(closed.threshold, sublimation_certificate(closed)))
-        if search.packing is not None and search.packing.value >= proof.bound:
-            cheap.append(search.packing.bound)
+        if packed is not None and packed.value >= proof.bound:
+            cheap.append(packed.bound)
         best = max(cheap, key=lambda bound: bound.value)
         if best.value > proof.bound or (proof.layers == 0 and best.value == proof.bound):
             monitor.raise_bound(best.value)
             return Answer(best.value, best.certificate, statistics)
     monitor.raise_bound(proof.bound)
     # The checker does not take longer profiles than that.
-    certificate = search_certificate(proof, threshold, search) if search.width <= MOST_OUTPUT else None
+    certificate = search_certificate(proof, search) if search.width <= MOST_OUTPUT else None
     return Answer(proof.bound, certificate, statistics)
 
 
@@ -201,17 +209,22 @@ def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Close
     return max((closed, found), key=lambda each: 0 if each is None else each.threshold)
 
 
-def attempted(search: Search, attempt: Attempt, closed: Closed | None) -> tuple[int, Pass]:
-    """Threshold and outcome of a pass that is a proof when it is complete; none is made where there is a proof."""
+def attempted(search: Search, attempt: Attempt, closed: Closed | None, given_up: Pass | None = None) -> Pass:
+    """Outcome of a pass that is a proof when it is complete; none is made where there is a proof.
+
+    A pass that was given up, and can, goes on instead.
+    """
     threshold = incumbent(search.monitor)
     if max(search.ceiling(search.root_bound), 0 if closed is None else closed.threshold) >= threshold:
-        return threshold, Pass(complete=True, bound=threshold)
+        return Pass(threshold, complete=True, bound=threshold)
+    if given_up is not None and given_up.open is not None:
+        return search.run(given_up.threshold, record=True, given_up=given_up, budget=attempt.budget, pace=attempt.pace)
     # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
     done = search.run(threshold, attempt.beam, record=True)
     if done.cut:
         threshold = incumbent(search.monitor)
         done = search.run(threshold, record=True, budget=attempt.budget, pace=attempt.pace)
-    return threshold, done
+    return done
 
 
 def sharpened(search: Search, tolerance: float = 0.0) -> Search:
@@ -228,24 +241,28 @@ def hopeless(instance: Instance, proof: Pass, attempts: int) -> bool:
     return len(instance.types) > HOPELESS_TYPES and proof.layers < HOPELESS_LAYERS[attempts] * instance.n
 
 
-def pack(search: Search, nominal_s: float, share: float) -> None:
-    """Give the search a packing around the best schedule, where that is better than the one it has.
+def pack(search: Search, nominal_s: float, share: float) -> packing.Found | None:
+    """A packing around the best schedule; the search gets it where that is `BETTER` than the one it has.
 
     It takes so many nominal seconds at most, and about that part of the time left.
     """
-    monitor = search.monitor
+    monitor, before = search.monitor, search.packing
     if monitor.stopped or search.scale % packing.DENOMINATOR != 0:
-        return
+        return None
     found = packing.search(
         search.instance,
         monitor.best_starts,
         time_limit_s=min(nominal_s, share * monitor.remaining_s),
         workers=monitor.workers,
         stopped=lambda: monitor.stopped,
+        before=before,
     )
-    if found is not None and (search.packing is None or found.value > search.packing.value):
+    if found is None:
+        return None
+    monitor.raise_bound(found.value)
+    if before is None or found.value - before.value > BETTER * (incumbent(monitor) - before.value):
         search.packing = found
-        raise_bound(search)
+    return found
 
 
 def improve(search: Search, number: int, *, thorough: bool = False) -> None:

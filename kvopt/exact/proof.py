@@ -26,7 +26,7 @@ CLAIMED_FROM = 200_000
 LEVEL = 1
 
 
-def search_certificate(done: Pass, threshold: int, search: Search) -> Certificate:
+def search_certificate(done: Pass, search: Search) -> Certificate:
     """Certificate of a recorded pass without a cut, for the bound ``done.bound``."""
     prices, relaxation, packing, n = search.prices, search.relaxation, search.packing, search.instance.n
     types = len(search.instance.types)
@@ -38,7 +38,7 @@ def search_certificate(done: Pass, threshold: int, search: Search) -> Certificat
     return Certificate(
         "search",
         {
-            "threshold": threshold,
+            "threshold": done.threshold,
             "denominator": prices.denominator,
             "prices": prices.numerators.tolist(),
             "relaxation": None if relaxation is None else relaxation_data(relaxation, search.scale),

@@ -35,9 +35,10 @@ BYTES_PER_CALL, MOST_BYTES_PER_CALL = 1 << 26, 1 << 31
 BATCH = 16
 #: A part of a layer is to take that share of the memory limit; labels hardly have more children than that.
 PART_SHARE, MANY_CHILDREN = 0.3, 50
-#: A large layer is sampled in so many ranges of so many labels. From so many labels on runs are asked to make way if at
-#: most that share of the sample's children is left then.
-SAMPLES, SAMPLE, MOVE_FROM, MOVE_PAYS = 32, 128, 100_000, 0.9
+#: A large layer is sampled in so many ranges of so many labels at most, in all at most that part of it.
+SAMPLES, SAMPLE, SAMPLED_PART = 32, 128, 1 / 12
+#: From so many labels on runs are asked to make way if at most that share of the sample's children is left then.
+MOVE_FROM, MOVE_PAYS = 100_000, 0.9
 #: Layers of at most so many labels, and so many children, are not worth threads.
 SMALL_LABELS, SMALL_CHILDREN = 4_000, 1 << 14
 #: Children of small layers after which the limits are looked at.
@@ -71,7 +72,8 @@ Step: TypeAlias = tuple[int, Labels, Lineage, bool, Trace]
 class Limits(NamedTuple):
     """What ends or thins a step: the largest bound, labels kept in a layer (-1 for all), children it may make.
 
-    `record` asks for dominators and gap runs; after `share` children of small layers the monitor is looked at.
+    `record` asks for dominators and gap runs; after `share` children of small layers the monitor is looked at. A layer
+    that is expected to have fewer children than the one before, which had `last`, may have `falling`.
     """
 
     limit: int
@@ -79,6 +81,8 @@ class Limits(NamedTuple):
     record: bool
     most: int
     share: int
+    last: int
+    falling: int
 
 
 class Expansion(NamedTuple):
@@ -118,6 +122,7 @@ class Pass:
 
     Attributes
     ----------
+    threshold : int
     complete : bool
         No label was dropped by the beam or left unexpanded: every schedule below the threshold was covered.
     bound : int
@@ -126,22 +131,29 @@ class Pass:
         The beam dropped labels.
     generated, kept : int
         Children that passed the rules, and labels kept after dominance.
+    last : int
+        Children of the last finished layer.
     layers : int
         Finished layers.
     lineage : Lineage
         Of the labels kept.
     traces : list of Trace
         Of the finished layers, in order; with dominators and gap runs when the pass was recorded.
+    open : Labels or None
+        Labels left unexpanded where the pass was given up.
     """
 
+    threshold: int
     complete: bool
     bound: int
     cut: bool = False
     generated: int = 0
     kept: int = 0
+    last: int = 0
     layers: int = 0
     lineage: Lineage = field(default_factory=lambda: Lineage(*(np.empty(256, dtype=kind) for kind in LINEAGE)))
     traces: list[Trace] = field(default_factory=list)
+    open: Labels | None = None
 
     def add(self, lineage: Lineage, trace: Trace) -> None:
         """Take over finished layers."""
@@ -150,6 +162,8 @@ class Pass:
         self.generated += children
         self.kept += labels
         self.layers += len(trace.sizes)
+        if len(trace.sizes) > 0:
+            self.last = int(trace.sizes[-1, 1])
         self.traces.append(trace)
 
     def runs(self, label: int) -> tuple[IntArray, IntArray]:
@@ -295,6 +309,7 @@ class Search:
         record: bool = False,
         budget: int | None = None,
         pace: Pace | None = None,
+        given_up: Pass | None = None,
     ) -> Pass:
         """One pass: every schedule with total latency below `threshold` is followed unless the beam drops it.
 
@@ -302,20 +317,27 @@ class Search:
         shows that it falls behind `pace`. Without a cut,
         `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules found and, when
         a limit stopped the pass, the bounds of the labels of the last finished layer.
+
+        A pass of the same search that was given up, with the same threshold, goes on where it ended if the search has
+        the bounds that it had then.
         """
         if record and not self.rules.gap:
             raise ValueError("a proof names the run behind the gap rule of each label")
-        limit = self.scale * (threshold - 1) + self.offset
-        labels, n = self.root(), self.instance.n
-        done = Pass(complete=False, bound=threshold)
+        limit, n = self.scale * (threshold - 1) + self.offset, self.instance.n
+        if given_up is None or given_up.open is None:
+            labels, done = self.root(), Pass(threshold, complete=False, bound=threshold)
+        else:
+            labels, done = given_up.open, given_up
+            done.bound, done.open = threshold, None
         relaxed, packed = self._relaxed(), self._packed()
         while done.layers < n and len(labels.key) > 0:
             share = SHARE
             if budget is not None and pace is not None:
                 share = min(SHARE, max(int(FIRST_SHARE * budget), done.generated))
             for step in (self._small_layers, self._large_layer):
-                most = UNLIMITED if budget is None else budget - done.generated
-                limits = Limits(limit, -1 if beam is None else beam, record, most, share)
+                falling = UNLIMITED if budget is None else 2 * budget - done.generated
+                most = falling if budget is None or done.generated > budget else budget - done.generated
+                limits = Limits(limit, -1 if beam is None else beam, record, most, share, done.last, falling)
                 state, labels, lineage, cut, trace = step(labels, done, relaxed, packed, limits)
                 done.add(lineage, trace)
                 done.cut |= cut
@@ -325,7 +347,7 @@ class Search:
             unfinished = done.layers < n and len(labels.key) > 0
             slow = budget is not None and pace is not None and done.layers < n * pace.layers(done.generated / budget)
             if state == kernels.EXCEEDED or (unfinished and (slow or self.monitor.stopped)):
-                done.bound = min(threshold, self.ceiling(int(labels.bound.min())))
+                done.bound, done.open = min(threshold, self.ceiling(int(labels.bound.min()))), labels
                 return done
         done.complete = not done.cut
         if len(labels.key) > 0:
@@ -337,7 +359,7 @@ class Search:
     def _small_layers(self, labels: Labels, done: Pass, relaxed: Relaxed, packed: Packed, limits: Limits) -> Step:
         """Small layers, many in one call; none if the first is large."""
         fixed = (self.shapes, self.priced, relaxed, packed, self.still)
-        limit, beam, record, most, share = limits
+        limit, beam, record, most, share, *_ = limits
         given = (*fixed, limit, beam, record, most, SMALL_LABELS, share)
         return kernels.advance(self.watch.halt, labels, done.lineage, done.kept, *given, self.room)
 
@@ -348,13 +370,15 @@ class Search:
         none = Trace(
             np.zeros((0, 3), dtype=np.int64), gap[:0], np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
         )
-        limit, beam, record, most, _ = limits
+        limit, beam, record, most = limits.limit, limits.beam, limits.record, limits.falling
         left = int(labels.rem[0].sum()) - 1
         of_layer = labels, done.lineage, done.kept - size, gap, left
         fixed = Expansion(*of_layer, self.shapes, self.priced, relaxed, packed, self.still, limit)
         exceeded: Step = kernels.EXCEEDED, labels, done.lineage, False, none
         each, cut = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES, False
-        fixed, parts = (fixed, 1) if beam >= 0 else self._planned(fixed)
+        fixed, parts = (fixed, 1) if beam >= 0 else self._planned(fixed, limits)
+        if parts == 0:
+            return exceeded
         if parts == 1:
             found = self._part(fixed, 0, 1, most)
             if found is None:
@@ -385,12 +409,15 @@ class Search:
         lineage = kernels.extended(done.lineage, done.kept, size, *started)
         return kernels.PAUSED, kernels.next_labels(labels, children, kept, self.shapes), lineage, cut, trace
 
-    def _planned(self, fixed: Expansion) -> tuple[Expansion, int]:
-        """How to expand a layer, by a sample of its labels: whether runs make way, and in how many parts."""
+    def _planned(self, fixed: Expansion, limits: Limits) -> tuple[Expansion, int]:
+        """How to expand a layer, by a sample of its labels: whether runs make way, and in how many parts.
+
+        In none where it would have more children than it may: then it is not begun.
+        """
         size = len(fixed.labels.key)
-        most = 1e9 * PART_SHARE * self.monitor.most_gb / COLUMNS_BYTES
+        room = 1e9 * PART_SHARE * self.monitor.most_gb / COLUMNS_BYTES
         may_move = self.rules.gap and self.rules.move and size >= MOVE_FROM
-        if not may_move and size * MANY_CHILDREN <= most:
+        if not may_move and size * MANY_CHILDREN <= min(room, limits.most):
             return fixed, 1
         each = self._children_each(fixed)
         if may_move:
@@ -398,13 +425,16 @@ class Search:
             fewer = self._children_each(moving)
             if fewer <= MOVE_PAYS * each:
                 fixed, each = moving, fewer
+        if each * size > (limits.falling if each * size < limits.last else limits.most):
+            return fixed, 0
         divisible = parting.divisible(fixed.labels, len(self.shapes.prompt))
-        return fixed, max(1, math.ceil(each * size / most)) if divisible else 1
+        return fixed, max(1, math.ceil(each * size / room)) if divisible else 1
 
     def _children_each(self, fixed: Expansion) -> float:
         """Children of a label, on average over a sample."""
         size, gap = len(fixed.labels.key), fixed.gap
-        ranges = [(at, min(at + SAMPLE, size)) for at in range(0, size, max(SAMPLE, size // SAMPLES))]
+        length = max(1, min(SAMPLE, int(SAMPLED_PART * size) // SAMPLES))
+        ranges = [(at, min(at + length, size)) for at in range(0, size, max(length, size // SAMPLES))]
         made = self.watch.run(self._expand, [(lo, hi, (*fixed, 0, 1)) for lo, hi in ranges])
         for lo, hi in ranges:
             gap[lo:hi, 2] = kernels.UNTRIED
