@@ -90,11 +90,12 @@ QUICK_TWO = (Attempt(MEDIUM, 300, 50_000, 1_000_000),)
 #: Quick attempts that search even without a graph, the one before these included.
 SEARCHES = 2
 #: With prices near the best, and with types in classes where they are too many to keep apart. A packing takes about as
-#: long as the attempt before it.
+#: long as the attempt before it, and goes on where the one before ended.
 THOROUGH = (
     Attempt(LIGHT, 300, 400_000, 3_000_000),
     Attempt(MEDIUM, 1_000, 800_000, 10_000_000),
     Attempt(HEAVY, 10_000, 4_000_000, MOST_ARCS),
+    Attempt(HEAVY, 10_000, 4_000_000, MOST_ARCS, packing_s=7),
     Attempt(HEAVY, 10_000, 20_000_000, MOST_ARCS, packing_s=25),
     Attempt(HEAVY, 10_000, None, MOST_ARCS, packing_s=150),
 )
