@@ -13,8 +13,8 @@ import numpy as np
 
 from kvopt.exact.kernels import Children, Labels
 
-#: Bytes that `merged` takes for each child, at most.
-MERGING_BYTES = 64
+#: Bytes that `merged` takes for each child, at most, and those that it returns.
+MERGING_BYTES, MERGED_BYTES = 64, 12
 
 
 @dataclass(frozen=True)

@@ -375,7 +375,7 @@ class Search:
         of_layer = labels, done.lineage, done.kept - size, gap, left
         fixed = Expansion(*of_layer, self.shapes, self.priced, relaxed, packed, self.still, limit)
         exceeded: Step = kernels.EXCEEDED, labels, done.lineage, False, none
-        each, cut = sum(column.nbytes for column in labels) // size + COLUMNS_BYTES, False
+        each, cut = sum(column.nbytes for column in labels) // size, False
         fixed, parts = (fixed, 1) if beam >= 0 else self._planned(fixed, limits)
         if parts == 0:
             return exceeded
@@ -400,7 +400,9 @@ class Search:
                 thin.append(thinned)
                 self.monitor.report(part=part + 1, of=parts, labels=size, children=made)
             survivors = sum(len(thinned.kept.key) for thinned in thin)
-            if not self.monitor.affords(survivors * each + made * parting.MERGING_BYTES):
+            # What merging takes is given back before there are labels.
+            merging, merged = made * parting.MERGING_BYTES, made * parting.MERGED_BYTES
+            if not self.monitor.affords(max(merging, merged + survivors * each)):
                 return exceeded
             children, killer, shift = parting.merged(thin)
             kept = np.arange(len(children.key))
