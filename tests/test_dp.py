@@ -14,6 +14,7 @@ from hypothesis import given
 from strategies import instances
 
 from kvopt import Instance, Status, read, solve
+from kvopt.bounds import packing
 from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
 from kvopt.exact import parts
@@ -23,7 +24,7 @@ from kvopt.exact.search import Pace, Pass, Search
 from kvopt.exact.watch import Watch
 from kvopt.generate import generate
 from kvopt.monitor import Monitor, machine_gb, resident_gb
-from kvopt.verify import PROVED, verify
+from kvopt.verify import PROVED, Problem, check_certificate, verify
 
 LIBRARY = Path(__file__).parent.parent / "instances"
 
@@ -155,6 +156,21 @@ def test_a_pass_that_was_given_up_goes_on(budget: int, monkeypatch: pytest.Monke
     assert (done.bound, done.complete, done.layers, done.open) == (optimum, True, whole.layers, None)
     assert (done.generated, done.kept) == (whole.generated, whole.kept)
     assert search_certificate(done, search) == search_certificate(whole, search)
+
+
+def test_a_pass_begins_again_with_other_bounds() -> None:
+    """The checker prunes by one packing alone, so labels that another one bounded are of no use."""
+    instance = generate("different", requests=11, seed=3)
+    optimum = solve(instance, "dp").total_latency
+    search = Search(instance, memory_prices(instance), Monitor(instance))
+    early = search.run(optimum, record=True, budget=500)
+    assert search.can_go_on(early)
+    search.packing = packing.search(instance, time_limit_s=0.2)
+    assert not search.can_go_on(early)
+    done = search.run(optimum, record=True, given_up=early)
+    assert (done.complete, done.bound) == (True, optimum)
+    certificate = search_certificate(done, search).as_dict()
+    assert check_certificate(Problem.of(instance), certificate) == optimum
 
 
 def test_layers_that_get_smaller_may_take_the_budget_once_more(monkeypatch: pytest.MonkeyPatch) -> None:

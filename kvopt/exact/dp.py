@@ -132,7 +132,6 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
         first = 1 if hopeless(instance, proof, 0) else 0
         for number, attempt in enumerate(attempts[first:], first):
-            bounds = search.prices, search.relaxation, search.packing
             if number == (1 if few else first):
                 search = sharpened(search)
                 price_bound = search.ceiling(search.root_bound)
@@ -150,9 +149,6 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             if number == first or attempt.effort is not attempts[number - 1].effort:
                 tighten(search, attempt.effort)
             closed = sublimated(search, attempt, closed)
-            now = search.prices, search.relaxation, search.packing
-            if any(one is not other for one, other in zip(now, bounds, strict=True)):
-                proof.open = None
             proof = attempted(search, attempt, closed, proof)
             if proof.complete or monitor.stopped:
                 break
@@ -218,8 +214,11 @@ def attempted(search: Search, attempt: Attempt, closed: Closed | None, given_up:
     threshold = incumbent(search.monitor)
     if max(search.ceiling(search.root_bound), 0 if closed is None else closed.threshold) >= threshold:
         return Pass(threshold, complete=True, bound=threshold)
-    if given_up is not None and given_up.open is not None:
-        return search.run(given_up.threshold, record=True, given_up=given_up, budget=attempt.budget, pace=attempt.pace)
+    if given_up is not None:
+        if search.can_go_on(given_up):
+            threshold, budget, pace = given_up.threshold, attempt.budget, attempt.pace
+            return search.run(threshold, record=True, budget=budget, pace=pace, given_up=given_up)
+        given_up.open = None  # its labels take memory
     # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
     done = search.run(threshold, attempt.beam, record=True)
     if done.cut:

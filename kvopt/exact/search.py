@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from operator import is_
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -141,6 +142,8 @@ class Pass:
         Of the finished layers, in order; with dominators and gap runs when the pass was recorded.
     open : Labels or None
         Labels left unexpanded where the pass was given up.
+    bounds : tuple
+        `Search.bounds` of then.
     """
 
     threshold: int
@@ -154,6 +157,7 @@ class Pass:
     lineage: Lineage = field(default_factory=lambda: Lineage(*(np.empty(256, dtype=kind) for kind in LINEAGE)))
     traces: list[Trace] = field(default_factory=list)
     open: Labels | None = None
+    bounds: tuple[object, ...] = ()
 
     def add(self, lineage: Lineage, trace: Trace) -> None:
         """Take over finished layers."""
@@ -318,17 +322,16 @@ class Search:
         `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules found and, when
         a limit stopped the pass, the bounds of the labels of the last finished layer.
 
-        A pass of the same search that was given up, with the same threshold, goes on where it ended if the search has
-        the bounds that it had then.
+        A pass that was given up with the same threshold goes on where it ended if it `can_go_on`.
         """
         if record and not self.rules.gap:
             raise ValueError("a proof names the run behind the gap rule of each label")
         limit, n = self.scale * (threshold - 1) + self.offset, self.instance.n
-        if given_up is None or given_up.open is None:
-            labels, done = self.root(), Pass(threshold, complete=False, bound=threshold)
-        else:
+        if given_up is not None and given_up.open is not None and self.can_go_on(given_up):
             labels, done = given_up.open, given_up
             done.bound, done.open = threshold, None
+        else:
+            labels, done = self.root(), Pass(threshold, complete=False, bound=threshold, bounds=self.bounds)
         relaxed, packed = self._relaxed(), self._packed()
         while done.layers < n and len(labels.key) > 0:
             share = SHARE
@@ -355,6 +358,15 @@ class Search:
             done.bound = min(threshold, int(labels.latency[leader]))
             self.monitor.offer(self.instance.types.starts_of_requests(*done.runs(leader)))
         return done
+
+    @property
+    def bounds(self) -> tuple[object, ...]:
+        """What labels are bounded by."""
+        return self.prices, self.relaxation, self.packing
+
+    def can_go_on(self, given_up: Pass) -> bool:
+        """Whether a pass left labels unexpanded, and these were bounded by what the search has now."""
+        return given_up.open is not None and all(map(is_, given_up.bounds, self.bounds))
 
     def _small_layers(self, labels: Labels, done: Pass, relaxed: Relaxed, packed: Packed, limits: Limits) -> Step:
         """Small layers, many in one call; none if the first is large."""
