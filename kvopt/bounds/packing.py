@@ -30,7 +30,7 @@ import numpy as np
 
 from kvopt.bounds import prices as plain
 from kvopt.bounds.bound import Bound
-from kvopt.bounds.packing_sweep import Sweeper, Swept
+from kvopt.bounds.packing_sweep import MOST_CANDIDATES, Sweeper, Swept
 from kvopt.bounds.prices import MemoryPrices
 from kvopt.model import Certificate, FloatArray, Instance, IntArray, RequestTypes
 
@@ -42,6 +42,8 @@ MAX_OUTPUT, MAX_CAPACITY, MAX_REQUESTS, MAX_ROUNDS = 256, 2**15 - 1, 400, 20_000
 #: small a part of the budget, the first one than so large a part, and the next one is not expected to cost more.
 PRICED_SHARES = (1.4, 1.0, 0.75, 0.55, 0.45, 0.4, 0.35, 0.3, 0.27, 0.24, 0.21, 0.18, 0.15, 0.1, 0.05, 0.0)
 FIRST_PART, NEXT_PART = 1 / 8, 1 / 16
+#: And no further once a sweep has had that part of the candidates that it may have: climbs would want more.
+CROWDED = 1 / 3
 #: They begin to fall at this part of that, and are this many times what remaining requests and capacity suggest.
 FULL_SHARE, PRICE_FACTOR, REWARD_FACTOR = 0.62, 1.15, 0.94
 #: After so many climbs prices may end this much earlier, or less so where a sweep would cost more than the second of
@@ -434,7 +436,7 @@ class Ascent:
                 break
             if best is None or place.found.value > best.found.value:
                 best = place
-            if self.stopped():
+            if self.stopped() or len(place.found.swept.parent) > CROWDED * MOST_CANDIDATES:
                 break
             growth = place.found.swept.work_ns / work_ns if work_ns > 0 else 1.0
             work_ns = place.found.swept.work_ns
