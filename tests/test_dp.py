@@ -352,14 +352,14 @@ def test_layers_that_do_not_fit_are_not_begun(monkeypatch: pytest.MonkeyPatch) -
     refused: list[int] = []
 
     def affords(size: int) -> bool:
-        monitor.interrupted = bool(size > 1e6)
+        monitor.interrupted = bool(size > 5e5)
         refused.append(size)
         return not monitor.interrupted
 
     monkeypatch.setattr(monitor, "affords", affords)
     done = Search(instance, memory_prices(instance), monitor).run(10**6)
     assert not done.complete
-    assert refused[-1] > 1e6
+    assert refused[-1] > 5e5
     assert 0 < done.layers < 12
     assert done.bound <= solve(instance, "dp").total_latency
 
