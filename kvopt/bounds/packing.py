@@ -419,10 +419,12 @@ class Ascent:
 
     def resumed(self, before: Found) -> Place | None:
         """The place of what has been found, with prices for as many rounds as the schedule has."""
+        reward, known = before.rewards.reward / DENOMINATOR, before.rewards.price / DENOMINATOR
         price = np.zeros(int((self.starts + self.instance.output).max()))
-        priced = min(len(price), len(before.rewards.price))
-        price[:priced] = before.rewards.price[:priced] / DENOMINATOR
-        return self.sweep(before.rewards.reward / DENOMINATOR, price, before.share, self.budget_ns)
+        price[: len(known)] = known[: len(price)]
+        if len(known) <= len(price):
+            return Place(reward, price, before)
+        return self.sweep(reward, price, before.share, self.budget_ns)
 
     def begin(self) -> Place | None:
         """The best place that is read off the schedule at little cost."""

@@ -142,8 +142,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             improve(search, number, thorough=without_hope)
             if wanted_s > packed_s:
                 packed_s = wanted_s
-                found = pack(search, wanted_s, share)
-                packed = max((packed, found), key=lambda each: 0 if each is None else each.value)
+                packed = pack(search, packed, wanted_s, share)
             if monitor.gap_reached:
                 break
             if number == first or attempt.effort is not attempts[number - 1].effort:
@@ -152,6 +151,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             proof = attempted(search, attempt, closed, proof)
             if proof.complete or monitor.stopped:
                 break
+    proof.open = None  # the certificate needs memory, and no label
     root_bound = search.ceiling(search.root_bound)
     if not proof.complete and proof.bound <= root_bound:
         # Labels that prove no more than the root would only burden the certificate.
@@ -241,27 +241,26 @@ def hopeless(instance: Instance, proof: Pass, attempts: int) -> bool:
     return len(instance.types) > HOPELESS_TYPES and proof.layers < HOPELESS_LAYERS[attempts] * instance.n
 
 
-def pack(search: Search, nominal_s: float, share: float) -> packing.Found | None:
-    """A packing around the best schedule; the search gets it where that is `BETTER` than the one it has.
+def pack(search: Search, packed: packing.Found | None, nominal_s: float, share: float) -> packing.Found | None:
+    """A packing around the best schedule, no worse than `packed`; where it is `BETTER`, the search gets it.
 
     It takes so many nominal seconds at most, and about that part of the time left.
     """
-    monitor, before = search.monitor, search.packing
+    monitor, used = search.monitor, search.packing
     if monitor.stopped or search.scale % packing.DENOMINATOR != 0:
-        return None
+        return packed
     found = packing.search(
         search.instance,
         monitor.best_starts,
         time_limit_s=min(nominal_s, share * monitor.remaining_s),
         workers=monitor.workers,
         stopped=lambda: monitor.stopped,
-        before=before,
+        before=packed,
     )
-    if found is None:
-        return None
-    monitor.raise_bound(found.value)
-    if before is None or found.value - before.value > BETTER * (incumbent(monitor) - before.value):
-        search.packing = found
+    if found is not None:
+        monitor.raise_bound(found.value)
+        if used is None or found.value - used.value > BETTER * (incumbent(monitor) - used.value):
+            search.packing = found
     return found
 
 

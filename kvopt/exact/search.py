@@ -317,10 +317,10 @@ class Search:
     ) -> Pass:
         """One pass: every schedule with total latency below `threshold` is followed unless the beam drops it.
 
-        Better schedules go to the monitor. A pass gives up after more than `budget` children, or when a look at it
-        shows that it falls behind `pace`. Without a cut,
-        `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules found and, when
-        a limit stopped the pass, the bounds of the labels of the last finished layer.
+        Better schedules go to the monitor. A pass gives up rather than make more than `budget` children, or twice as
+        many from a layer on that has fewer than the one before, or when a look at it shows that it falls behind
+        `pace`. Without a cut, `Pass.bound` is a proven lower bound: the least of `threshold`, the complete schedules
+        found and, when a limit stopped the pass, the bounds of the labels of the last finished layer.
 
         A pass that was given up with the same threshold goes on where it ended if it `can_go_on`.
         """
