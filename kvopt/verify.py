@@ -619,17 +619,11 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     the next layer, or be dominated by a kept one. So every schedule below the threshold has a match of no
     larger cost among the complete schedules seen, or passes through a label that was left open.
     """
-    threshold = whole(certificate, "threshold", 1)
-    layers = whole(certificate, "layers", 0)
-    replay = Replay(problem, threshold, whole(certificate, "denominator", 1), whole_list(certificate, "prices", 0))
+    replay, threshold, layers = opened(problem, certificate)
     if certificate.get("relaxation") is not None:
         replay.relax(certificate["relaxation"])
-    if certificate.get("packing") is not None:
-        replay.pack(problem, certificate["packing"])
     numbers = read_varints(certificate.get("codes"))
     n = len(problem.output)
-    if layers > n:
-        raise Refusal(f"{layers} layers for {n} requests")
     best = threshold
     labels = [replay.root()]
     try:
@@ -648,6 +642,17 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     if next(numbers, None) is not None:
         raise Refusal("there are more codes than labels and children")
     return min([best, *(replay.bound(label) for label in labels)])
+
+
+def opened(problem: Problem, certificate: Mapping[str, Any]) -> tuple[Replay, int, int]:
+    """What a search certificate begins with: the rules and their prices, packing included; threshold; layers."""
+    n, threshold, layers = len(problem.output), whole(certificate, "threshold", 1), whole(certificate, "layers", 0)
+    if layers > n:
+        raise Refusal(f"{layers} layers for {n} requests")
+    replay = Replay(problem, threshold, whole(certificate, "denominator", 1), whole_list(certificate, "prices", 0))
+    if certificate.get("packing") is not None:
+        replay.pack(problem, certificate["packing"])
+    return replay, threshold, layers
 
 
 def next_layer(replay: Replay, labels: list[Label], gaps: list[Gap], left: int, numbers: Iterator[int]) -> list[Label]:
@@ -771,13 +776,18 @@ class Replay:
 
     def relax(self, data: Any) -> Relaxation:
         """Use a relaxation's costs to go beside the prices."""
+        self.relaxation = relaxation = self.classes(data)
+        relaxation.settle(data.get("costs"), data.get("row_of"))
+        return relaxation
+
+    def classes(self, data: Any) -> Relaxation:
+        """A relaxation of the certificate, without its costs."""
         if not isinstance(data, Mapping):
             raise Refusal("relaxation must be an object")
         class_of, multipliers = whole_list(data, "class_of", 0), whole_list(data, "multipliers", -NEVER)
         if len(class_of) != len(self.count) or set(class_of) != set(range(len(multipliers))):
             raise Refusal("class_of must give each type one of the classes, and leave no class empty")
-        self.relaxation = Relaxation(self, class_of, multipliers, data.get("costs"), data.get("row_of"))
-        return self.relaxation
+        return Relaxation(self, class_of, multipliers)
 
     def cost_tables(self) -> tuple[list[list[int]], list[list[int]]]:
         """For each type the priced cost of a start in each round, and its minimum over all later starts."""
@@ -1148,9 +1158,7 @@ class Relaxation:
     found on demand and kept, exact or, where that is enough, as bounds.
     """
 
-    def __init__(
-        self, replay: Replay, class_of: list[int], multipliers: list[int], costs: Any = None, row_of: Any = None
-    ) -> None:
+    def __init__(self, replay: Replay, class_of: list[int], multipliers: list[int]) -> None:
         members: list[list[int]] = [[] for _ in multipliers]
         for k, c in enumerate(class_of):
             members[c].append(k)
@@ -1158,6 +1166,7 @@ class Relaxation:
         prompt = [min(replay.prompt[k] for k in of) for of in members]
         self.allowance = Allowance(replay.bits * replay.width)
         self.profiles = Profiles(replay.bits, replay.capacity, list(zip(prompt, output, strict=True)), self.allowance)
+        self.prompt, self.output = prompt, output
         self.scale, self.class_of = replay.denominator, class_of
         #: By node and rounds of waiting, see `moves`.
         self.known_moves: dict[int, list[dict[int, tuple[int, int, int]]]] = {}
@@ -1166,21 +1175,27 @@ class Relaxation:
             for k, c in enumerate(class_of)
         ]
         self.start_cost = [self.scale * o - multiplier for o, multiplier in zip(output, multipliers, strict=True)]
-        requests = sum(replay.count)
-        self.allowance.take(requests, 300 * requests)
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * requests + 1000))
+        self.requests = sum(replay.count)
         #: By the number of starts: known costs, and known lower bounds on others, of nodes.
-        self.known: list[dict[int, int]] = [{} for _ in range(requests + 1)]
-        self.below: list[dict[int, int]] = [{} for _ in range(requests + 1)]
+        self.known: list[dict[int, int]] = []
+        self.below: list[dict[int, int]] = []
         #: Costs that the certificate claims, once they have been tested.
         self.claimed: ClaimedCosts | None = None
+        #: For each j: least cost of j starts from the empty worker, and at most that of the j - 1 after a start of
+        #: each class.
+        self.empty, self.after_start = [0], [[0] * len(members)]
+
+    def settle(self, costs: Any, row_of: Any) -> None:
+        """Test the costs that a certificate claims, or find those that starts from an empty worker lead to."""
+        requests = self.requests
+        self.allowance.take(requests, 300 * requests)
         if costs is not None:
             self.claimed = ClaimedCosts(self, requests, costs, row_of)
             self.empty = [self.claimed.cost(j, 0) for j in range(requests + 1)]
             return
-        #: For each j: least cost of j starts from the empty worker, and at most that of the j - 1 after a start of
-        #: each class.
-        self.empty, self.after_start = [0], [[0] * len(members)]
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * requests + 1000))
+        self.known = [{} for _ in range(requests + 1)]
+        self.below = [{} for _ in range(requests + 1)]
         for j in range(1, requests + 1):
             least, ahead = BEYOND, []
             for c, move, node in self.profiles.starts(0, 0):
@@ -1394,22 +1409,13 @@ def check_sublimation(problem: Problem, certificate: Mapping[str, Any]) -> int:
     multipliers, drops states that no path of less than the threshold visits, and counts the starts of one more
     type. Every schedule below the threshold is a path that no stage drops.
     """
-    threshold, scale = whole(certificate, "threshold", 1), whole(certificate, "denominator", 1)
-    stages = certificate.get("stages")
-    if any(problem.arrival):
-        raise Refusal("a certificate of this kind is for requests that are there from the beginning")
-    if not isinstance(stages, list):
-        raise Refusal("stages must be a list")
-    replay = Replay(problem, threshold, scale, [])
+    replay, threshold, stages = opened_paths(problem, certificate)
     relaxation = replay.relax(certificate.get("relaxation"))
+    scale = replay.denominator
     limit, best = scale * (threshold - 1), 0
     layers = relaxed_layers(replay, relaxation, limit)
     for stage in stages:
-        if not isinstance(stage, Mapping):
-            raise Refusal("a stage must be an object")
-        multipliers, counted = whole_list(stage, "multipliers", -NEVER), whole(stage, "counted", -1)
-        if len(multipliers) != len(replay.count) or counted >= len(replay.count):
-            raise Refusal("a stage must have one multiplier for each type, and count one of them or none")
+        multipliers, counted = read_stage(stage, len(replay.count))
         if not layers:
             break
         earned = sum(map(mul, replay.count, multipliers))
@@ -1420,6 +1426,27 @@ def check_sublimation(problem: Problem, certificate: Mapping[str, Any]) -> int:
         count = replay.count[counted] if counted >= 0 else 0
         layers = refined(layers, costs, scale, multipliers, counted, count, limit - earned, relaxation.allowance)
     return threshold if not layers or best > limit else -(-best // scale)
+
+
+def opened_paths(problem: Problem, certificate: Mapping[str, Any]) -> tuple[Replay, int, list[Any]]:
+    """What a sublimation certificate holds apart from its relaxation: the requests, threshold and stages."""
+    threshold, scale = whole(certificate, "threshold", 1), whole(certificate, "denominator", 1)
+    stages = certificate.get("stages")
+    if any(problem.arrival):
+        raise Refusal("a certificate of this kind is for requests that are there from the beginning")
+    if not isinstance(stages, list):
+        raise Refusal("stages must be a list")
+    return Replay(problem, threshold, scale, []), threshold, stages
+
+
+def read_stage(stage: Any, types: int) -> tuple[list[int], int]:
+    """A stage's multipliers, and the type that it counts or -1."""
+    if not isinstance(stage, Mapping):
+        raise Refusal("a stage must be an object")
+    multipliers, counted = whole_list(stage, "multipliers", -NEVER), whole(stage, "counted", -1)
+    if len(multipliers) != types or counted >= types:
+        raise Refusal("a stage must have one multiplier for each type, and count one of them or none")
+    return multipliers, counted
 
 
 def relaxed_layers(replay: Replay, relaxation: Relaxation, limit: int) -> list[Layer]:
@@ -1876,8 +1903,9 @@ def rounded_up(unit: int, factors: list[int], total: int, known: Known) -> tuple
     return row, -(-total // unit)
 
 
-#: certificate kind -> the bound it proves, or Refusal.
-CHECKS: dict[str, Callable[[Problem, Mapping[str, Any]], int]] = {
+#: By kind, what tells the bound that a certificate proves, or raises Refusal.
+Checks = Mapping[str, Callable[[Problem, Mapping[str, Any]], int]]
+CHECKS: Checks = {
     "volume": check_volume,
     "prices": check_prices,
     "growth": check_growth,
@@ -1920,12 +1948,12 @@ def whole_list(certificate: Mapping[str, Any], key: str, least: int) -> list[int
     return values
 
 
-def check_certificate(problem: Problem, certificate: Mapping[str, Any]) -> int:
+def check_certificate(problem: Problem, certificate: Mapping[str, Any], checks: Checks = CHECKS) -> int:
     """The lower bound that a certificate proves; raises Refusal when it proves none."""
     kind = certificate.get("kind")
-    if not isinstance(kind, str) or kind not in CHECKS:
+    if not isinstance(kind, str) or kind not in checks:
         raise Refusal(f"unknown certificate kind {kind!r}")
-    return CHECKS[kind](problem, certificate)
+    return checks[kind](problem, certificate)
 
 
 # ---------------------------------------------------------------- results
@@ -1956,8 +1984,8 @@ def malformed(problem: Problem, result: Any) -> list[Violation]:
     return found
 
 
-def verify_result(problem: Problem, result: Mapping[str, Any]) -> Verification:
-    """Check every claim of a result file's JSON object against the instance."""
+def verify_result(problem: Problem, result: Mapping[str, Any], checks: Checks = CHECKS) -> Verification:
+    """Check every claim of a result file's JSON object against the instance; `checks` by kind of certificate."""
     wrong = malformed(problem, result)
     if wrong:
         return Verification(REFUSED, None, None, tuple(wrong))
@@ -1989,7 +2017,7 @@ def verify_result(problem: Problem, result: Mapping[str, Any]) -> Verification:
     certificate = result.get("certificate")
     if certificate is not None:
         try:
-            certified = check_certificate(problem, certificate)
+            certified = check_certificate(problem, certificate, checks)
         except Refusal as refusal:
             found.append(Violation("certificate", f"certificate of kind {certificate.get('kind')!r}", str(refusal)))
         else:
@@ -2003,7 +2031,7 @@ def verify_result(problem: Problem, result: Mapping[str, Any]) -> Verification:
     return Verification(FEASIBLE if starts is not None else NOTHING, value, None)
 
 
-def verify(result: Any) -> Verification:
+def verify(result: Any, checks: Checks = CHECKS) -> Verification:
     """Verify a `kvopt.model.Result` (its claims, not its origin).
 
     >>> from kvopt import Instance, solve
@@ -2019,7 +2047,7 @@ def verify(result: Any) -> Verification:
         "starts": None if schedule is None else schedule.starts.tolist(),
         "certificate": None if certificate is None else certificate.as_dict(),
     }
-    return verify_result(Problem.of(instance), claims)
+    return verify_result(Problem.of(instance), claims, checks)
 
 
 def problem_of(raw: Any) -> Problem:

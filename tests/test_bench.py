@@ -440,7 +440,7 @@ def test_tables_in_three_forms(tmp_path: Path) -> None:
     written = write_report("s", records(), tmp_path)
     assert [path.name for path in written] == ["results.csv", "tables.md", "tables.tex", "profile.png", "gaps.png"]
     assert "| all | dp | 3 | 3 | 3 | 0 | 0.464 | 10 |" in (tmp_path / "tables.md").read_text()
-    assert r"all & dp & 3 & 3 & 3 & 0 & 0.464 & 10 & 0.464 & 0.00 \% &" in (tmp_path / "tables.tex").read_text()
+    assert r"all & dp & 3 & 3 & 3 & 0 & 0.464 & 10 & 0.464 & - & - & 0.00 \% &" in (tmp_path / "tables.tex").read_text()
     assert "Time limit 20 s" in (tmp_path / "tables.md").read_text()
     assert (tmp_path / "profile.png").read_bytes().startswith(b"\x89PNG")
 

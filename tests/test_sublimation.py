@@ -23,6 +23,8 @@ from kvopt.exact.search import Search
 from kvopt.exact.sublimation import Closed, climb
 from kvopt.monitor import Monitor
 from kvopt.policies import backlog
+from kvopt.replay.limits import Unfit
+from kvopt.replay.profiles import costs_of, graph_of
 from kvopt.verify import Problem, Refusal, Relaxation, Replay, check_certificate, verify
 
 #: Three types.
@@ -286,10 +288,19 @@ def test_claimed_costs_are_accepted_where_none_is_above_what_a_start_leads_to(da
     second = [[row[0], *(b - 2 * a + z for z, a, b in zip([0, *row], row, row[1:], strict=False))] for row in above]
     wrapped = [(value + (1 << 63)) % (1 << 64) - (1 << 63) for row in second for value in row]
     text = base64.b64encode(zlib.compress(np.array(wrapped, dtype="<i8").tobytes())).decode()
+    relaxation = Relaxation(replay, list(range(len(rows))), rewards)
     try:
-        Relaxation(replay, list(range(len(rows))), rewards, text)
+        compiled = costs_of(relaxation, graph_of(relaxation, problem.capacity), {"costs": text})
+    except Unfit:
+        compiled = None
+    else:
+        assert (compiled is not None) == fine
+    try:
+        relaxation.settle(text, None)
     except Refusal:
         accepted = False
     else:
         accepted = True
     assert accepted == (fine and wrapped == [value for row in second for value in row])
+    if compiled is not None:
+        assert compiled.T.tolist() == claims

@@ -86,8 +86,9 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
         The limit that stopped the solver.
     runtime_s : float or None
         Wall-clock seconds of the solve alone.
-    warm_up_s, verify_s : float or None
-        Seconds of all that went before that solve, compilation included, and of the verification.
+    warm_up_s, verify_s, compiled_verify_s : float or None
+        Seconds of all that went before that solve, compilation included, of the verification, and of the same by
+        the compiled checker.
     peak_memory_gb : float or None
         Largest resident memory seen, the solver's own processes included.
     load : float or None
@@ -121,6 +122,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     runtime_s: float | None = None
     warm_up_s: float | None = None
     verify_s: float | None = None
+    compiled_verify_s: float | None = None
     peak_memory_gb: float | None = None
     load: float | None = None
     finished: str | None = None

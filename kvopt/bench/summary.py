@@ -34,6 +34,8 @@ class SolverSummary(msgspec.Struct, frozen=True):
     capped_mean_s : float or None
         Geometric mean of the seconds of all cells, those not claimed optimal counted with their time limit; None
         for a solver that gives no bounds.
+    checking, slowest_checking : float or None
+        Geometric mean and maximum of the compiled checker's seconds over those of the solve, of the cells proved.
     mean_gap, worst_gap : float or None
         (total latency - lower bound) / lower bound over the cells that have both.
     mean_excess : float or None
@@ -50,6 +52,8 @@ class SolverSummary(msgspec.Struct, frozen=True):
     mean_s: float | None
     slowest_s: float | None
     capped_mean_s: float | None
+    checking: float | None
+    slowest_checking: float | None
     mean_gap: float | None
     worst_gap: float | None
     mean_excess: float | None
@@ -124,6 +128,7 @@ def summary(group: str, solver: str, records: Sequence[Record], best: dict[str, 
     """The summary of one solver's records; `best` is the least total latency known by digest."""
     times = [record.runtime_s for record in records if record.optimal and record.runtime_s is not None]
     gaps = [float(record.gap) for record in records if record.gap is not None]
+    checking = [r.compiled_verify_s / r.runtime_s for r in records if r.proved and r.compiled_verify_s and r.runtime_s]
     excess = [r.total_latency / best[r.digest] - 1 for r in records if r.total_latency is not None]
     unsolved = [record.time_limit_s for record in records if not record.optimal]
     bounding = any(record.lower_bound is not None for record in records)
@@ -137,6 +142,8 @@ def summary(group: str, solver: str, records: Sequence[Record], best: dict[str, 
         mean_s=geometric_mean(times),
         slowest_s=max(times, default=None),
         capped_mean_s=geometric_mean([*times, *unsolved]) if bounding else None,
+        checking=geometric_mean(checking),
+        slowest_checking=max(checking, default=None),
         mean_gap=fmean(gaps) if gaps else None,
         worst_gap=max(gaps, default=None),
         mean_excess=fmean(excess) if excess else None,

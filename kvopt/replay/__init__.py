@@ -1,0 +1,40 @@
+"""The checker of search and sublimation certificates, compiled: the rules of `kvopt.verify` in machine integers.
+
+`kvopt.verify` follows the labels of a search certificate in bare Python, at some microseconds for each child, and the
+arcs of a sublimation certificate likewise. Here Numba kernels follow the same labels and arcs, in 64-bit integers:
+independent of `kvopt.exact`, and of the way in which `kvopt.verify` packs profiles. What is followed here can only be
+accepted here. Where a rule does not hold, or a number might not fit its machine integer, `kvopt.verify` goes over the
+certificate from the beginning and has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvopt import verify
+from kvopt.replay import labels, paths
+from kvopt.replay.limits import Unfit
+
+#: By kind of certificate: what finds the bound that one proves, None if a rule does not hold.
+FOLLOWED = {"search": labels.followed, "sublimation": paths.followed}
+
+
+def check(problem: verify.Problem, certificate: Mapping[str, Any]) -> int:
+    """The bound that a certificate of these kinds proves, found by kernels if they can.
+
+    Raises
+    ------
+    kvopt.verify.Refusal
+        If the certificate proves nothing.
+    """
+    kind = certificate["kind"]
+    try:
+        accepted = FOLLOWED[kind](problem, certificate)
+    except Unfit:
+        accepted = None
+    return verify.CHECKS[kind](problem, certificate) if accepted is None else accepted
+
+
+#: To be given to `kvopt.verify.verify_result`.
+CHECKS = {**verify.CHECKS, **dict.fromkeys(FOLLOWED, check)}

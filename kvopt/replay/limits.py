@@ -1,0 +1,18 @@
+"""What fits into machine integers."""
+
+from __future__ import annotations
+
+#: Sums of a few numbers of at most this size fit their integers.
+SMALL = 1 << 58
+#: Longest output: what is done once for each round of a profile takes no longer than the rest.
+LONGEST = 1 << 10
+
+
+class Unfit(Exception):
+    """Something is too large for the machine integers or tables of this package; `kvopt.verify` knows no such limit."""
+
+
+def require_small(*values: int) -> None:
+    """Raise Unfit for a value too large."""
+    if max(map(abs, values)) > SMALL:
+        raise Unfit
