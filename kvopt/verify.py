@@ -622,6 +622,8 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
     replay, threshold, layers = opened(problem, certificate)
     if certificate.get("relaxation") is not None:
         replay.relax(certificate["relaxation"])
+    if certificate.get("packing") is not None:
+        replay.pack(problem, certificate["packing"]).sweep(problem, followed=True)
     numbers = read_varints(certificate.get("codes"))
     n = len(problem.output)
     best = threshold
@@ -645,14 +647,12 @@ def check_search(problem: Problem, certificate: Mapping[str, Any]) -> int:
 
 
 def opened(problem: Problem, certificate: Mapping[str, Any]) -> tuple[Replay, int, int]:
-    """What a search certificate begins with: the rules and their prices, packing included; threshold; layers."""
+    """What a search certificate begins with: the rules and their prices, threshold, number of layers."""
     n, threshold, layers = len(problem.output), whole(certificate, "threshold", 1), whole(certificate, "layers", 0)
     if layers > n:
         raise Refusal(f"{layers} layers for {n} requests")
-    replay = Replay(problem, threshold, whole(certificate, "denominator", 1), whole_list(certificate, "prices", 0))
-    if certificate.get("packing") is not None:
-        replay.pack(problem, certificate["packing"])
-    return replay, threshold, layers
+    prices = whole_list(certificate, "prices", 0)
+    return Replay(problem, threshold, whole(certificate, "denominator", 1), prices), threshold, layers
 
 
 def next_layer(replay: Replay, labels: list[Label], gaps: list[Gap], left: int, numbers: Iterator[int]) -> list[Label]:
@@ -768,11 +768,12 @@ class Replay:
         self.relaxation: Relaxation | None = None
         self.packing: Packing | None = None
 
-    def pack(self, problem: Problem, data: Any) -> None:
-        """Use a packing's gains beside the prices."""
+    def pack(self, problem: Problem, data: Any) -> Packing:
+        """Use a packing's gains beside the prices, once it has been swept."""
         if not isinstance(data, Mapping):
             raise Refusal("packing must be an object")
-        self.packing = Packing(problem, data, self.denominator, followed=True)
+        self.packing = packing = Packing(problem, data, self.denominator)
+        return packing
 
     def relax(self, data: Any) -> Relaxation:
         """Use a relaxation's costs to go beside the prices."""
@@ -1558,7 +1559,8 @@ def check_packing(problem: Problem, certificate: Mapping[str, Any]) -> int:
     anything fit together: a packing.
     """
     packing = Packing(problem, certificate)
-    return -((packing.most - packing.total) // packing.unit)
+    packing.sweep(problem)
+    return packing.value
 
 
 class Packing:
@@ -1573,14 +1575,11 @@ class Packing:
     certificate : mapping
     unit : int, optional
         All values are given in units of ``1 / unit`` rounds; by default the certificate's denominator.
-    followed : bool
-        Whether partial schedules will be followed along the candidates (`start`, `after`, `to_come`).
     """
 
-    def __init__(
-        self, problem: Problem, certificate: Mapping[str, Any], unit: int | None = None, *, followed: bool = False
-    ) -> None:
-        denominator, self.prices, _ = read_prices(certificate)
+    def __init__(self, problem: Problem, certificate: Mapping[str, Any], unit: int | None = None) -> None:
+        self.denominator, self.prices, _ = read_prices(certificate)
+        denominator = self.denominator
         self.unit = denominator if unit is None else unit
         if self.unit % denominator:
             raise Refusal("the denominator of a packing must divide that of the search")
@@ -1599,14 +1598,24 @@ class Packing:
         #: The rounds that have candidates.
         self.rounds: set[int] = set()
         self.known_prices: dict[int, int] = {}
-        parents = self.swept(problem, denominator, read_varints(certificate.get("codes")), followed)
-        if followed:
-            self.look_back(parents)
+        #: Names of labels, and the most that a packing gains.
+        self.codes, self.most = certificate.get("codes"), 0
 
-    def swept(
-        self, problem: Problem, denominator: int, numbers: Iterator[int], followed: bool
-    ) -> list[tuple[int, int]]:
-        """Follow all labels; for each candidate, if asked for, the one before its last start, and that start's gain."""
+    @property
+    def value(self) -> int:
+        """The bound."""
+        return -((self.most - self.total) // self.unit)
+
+    def starts(self, problem: Problem, bits: int) -> list[tuple[int, list[tuple[int, int, int, int]]]]:
+        """The rounds with starts that gain something, and these: `profitable_starts`."""
+        return sorted(profitable_starts(problem, self.denominator, self.prices, self.rewards, bits).items())
+
+    def sweep(self, problem: Problem, *, followed: bool = False) -> None:
+        """Follow all labels.
+
+        If `followed`, partial schedules will be followed along the candidates (`start`, `after`, `to_come`).
+        """
+        numbers = read_varints(self.codes)
         bits = problem.capacity.bit_length() + 1
         cells = sum(1 << bits * j for j in range(max(problem.output)))
         # The highest bit of each cell is free: there a subtraction leaves whether the cell was large enough.
@@ -1616,10 +1625,11 @@ class Packing:
         allowance = Allowance(bits * max(problem.output))
         # Candidates of a round are held up to four times: as tried, as fitting, as all, and as labels.
         fitting = min(MOST_CANDIDATES, MOST_BYTES // 4 // allowance.profile)
+        # If asked for, of each candidate the one before its last start, and that start's gain.
         parents: list[tuple[int, int]] = []
         first = 0
         try:
-            for t, starts in sorted(profitable_starts(problem, denominator, self.prices, self.rewards, bits).items()):
+            for t, starts in self.starts(problem, bits):
                 candidates = [(profile >> bits * (t - now), gain) for profile, gain in labels]
                 if followed:
                     parents += [(-1, 0)] * len(candidates)
@@ -1662,7 +1672,8 @@ class Packing:
         if next(numbers, None) is not None:
             raise Refusal("there are more codes than candidates")
         self.most = self.scale * max(gain for _, gain in labels)
-        return parents
+        if followed:
+            self.look_back(parents)
 
     def look_back(self, parents: list[tuple[int, int]]) -> None:
         """Find `to_come`: later candidates are settled before those from which they come."""

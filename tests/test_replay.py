@@ -185,6 +185,7 @@ def test_kernels_with_bounds_checks(tmp_path: Path) -> None:
     search.packing = packing.search(instance, time_limit_s=0.2)
     done = search.run(cases[0][2], record=True)
     cases.append((instance, search_certificate(done, search).as_dict(), cases[0][2]))
+    cases.append((instance, search.packing.bound.certificate.as_dict(), search.packing.value))
     assert {certificate["kind"] for _, certificate, _ in cases} == set(replay.FOLLOWED)
     (tmp_path / "cases").write_bytes(pickle.dumps(cases))
     # A cache of its own: compiled code in the usual one has no checks.

@@ -1,10 +1,9 @@
-"""The checker of search and sublimation certificates, compiled: the rules of `kvopt.verify` in machine integers.
+"""The checker of search, sublimation and packing certificates, compiled: `kvopt.verify` in machine integers.
 
-`kvopt.verify` follows the labels of a search certificate in bare Python, at some microseconds for each child, and the
-arcs of a sublimation certificate likewise. Here Numba kernels follow the same labels and arcs, in 64-bit integers:
-independent of `kvopt.exact`, and of the way in which `kvopt.verify` packs profiles. What is followed here can only be
-accepted here. Where a rule does not hold, or a number might not fit its machine integer, `kvopt.verify` goes over the
-certificate from the beginning and has the last word.
+`kvopt.verify` follows labels, arcs and candidates in bare Python, at a microsecond to some for each. Here Numba kernels
+follow the same ones in 64-bit integers: independent of `kvopt.exact` and `kvopt.bounds`, and of the way in which
+`kvopt.verify` packs profiles. Kernels can only accept a certificate. Where a rule does not hold, or a number might not
+fit its machine integer, `kvopt.verify` goes over the certificate from the beginning and has the last word.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvopt import verify
-from kvopt.replay import labels, paths
+from kvopt.replay import labels, packings, paths
 from kvopt.replay.limits import Unfit
 
 #: By kind of certificate: what finds the bound that one proves, None if a rule does not hold.
-FOLLOWED = {"search": labels.followed, "sublimation": paths.followed}
+FOLLOWED = {"search": labels.followed, "sublimation": paths.followed, "packing": packings.followed}
 
 
 def check(problem: verify.Problem, certificate: Mapping[str, Any]) -> int:

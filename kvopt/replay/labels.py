@@ -13,6 +13,7 @@ from numba import njit
 
 from kvopt import verify
 from kvopt.replay.limits import LONGEST, Unfit, require_small
+from kvopt.replay.packings import swept
 from kvopt.replay.profiles import costs_of, graph_of
 
 #: Columns of a label: what remains (a number in mixed radix), its round, and the rest as in `kvopt.verify.Label`.
@@ -68,7 +69,7 @@ class Relaxed(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """The packing: children of candidate x are those from `first[x]` to `first[x + 1]`."""
+    """The packing: columns of `kvopt.replay.packings.Tree`; rounds that have candidates; sums of prices before each."""
 
     present: bool
     total: int
@@ -198,12 +199,16 @@ def least_cost(shapes, prices, k, t):
     return prices.scale * (max(t, shapes.arrival[k]) + shapes.output[k] - shapes.arrival[k])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def future(shapes, prices, left, t):
     """Sum over the remaining requests of their least priced cost from round t on."""
     value = np.int64(0)
-    for k in range(len(left)):
-        if left[k]:
+    if t < len(prices.price):
+        least = prices.least[t]
+        for k in range(len(left)):
+            value += left[k] * least[k]
+    else:
+        for k in range(len(left)):
             value += left[k] * least_cost(shapes, prices, k, t)
     return value
 
@@ -539,7 +544,7 @@ def followed(problem: verify.Problem, certificate: Mapping[str, Any]) -> int | N
     replay, best, layers = verify.opened(problem, certificate)
     codes = np.frombuffer(verify.unpacked(certificate.get("codes")), np.uint8)
     try:
-        tables = tables_of(replay, certificate.get("relaxation"))
+        tables = tables_of(replay, problem, certificate)
     except OverflowError:
         raise Unfit from None
     if tables is None:
@@ -572,16 +577,17 @@ def followed(problem: verify.Problem, certificate: Mapping[str, Any]) -> int | N
     return min(best, int(least_bound(*tables, labels, size, requests - layers)))
 
 
-def tables_of(replay: verify.Replay, relaxation: Any) -> Tables | None:
-    """The tables of a certificate; None if a rule does not hold for its relaxation."""
-    requests = sum(replay.count)
+def tables_of(replay: verify.Replay, problem: verify.Problem, certificate: Mapping[str, Any]) -> Tables | None:
+    """The tables of a certificate; None if a rule does not hold for its relaxation or packing."""
     # Every start is at most so long after the one before, or after the last arrival.
-    rounds = max(replay.arrival) + 10 * replay.width * (requests + 2)
+    rounds = max(replay.arrival) + 10 * replay.width * (len(problem.output) + 2)
     if len(replay.output) > MOST_TYPES or replay.width > LONGEST or rounds > MOST_ROUNDS:
         raise Unfit
-    shapes, prices = shapes_of(replay), prices_of(replay, rounds)
-    packed, relaxed = packed_of(replay, rounds), relaxed_of(replay, relaxation)
-    return None if relaxed is None else Tables(shapes, prices, relaxed, packed)
+    relaxed = relaxed_of(replay, certificate.get("relaxation"))
+    packed = packed_of(replay, problem, certificate.get("packing"), rounds)
+    if relaxed is None or packed is None:
+        return None
+    return Tables(shapes_of(replay), prices_of(replay, rounds), relaxed, packed)
 
 
 def dtype_of(replay: verify.Replay) -> type:
@@ -631,28 +637,25 @@ def relaxed_of(replay: verify.Replay, data: Any) -> Relaxed | None:
     return Relaxed(True, *by_type, graph.later, graph.profile, graph.to, graph.moved, cost)
 
 
-def packed_of(replay: verify.Replay, rounds: int) -> Packed:
-    """`Packed` of the certificate's packing, if it has one."""
-    packing, kinds, requests = replay.packing, len(replay.output), sum(replay.count)
-    if packing is None:
-        zero = np.zeros(1, np.int64)
-        return Packed(False, 0, zero, 0, zero, zero, zero, zero, zero, zero > 0, zero, zero)
+def packed_of(replay: verify.Replay, problem: verify.Problem, data: Any, rounds: int) -> Packed | None:
+    """`Packed` of the certificate's packing, if it has one; None if a rule does not hold."""
+    zero = np.zeros(1, np.int64)
+    if data is None:
+        return Packed(False, 0, zero, 0, *(zero,) * 5, zero > 0, zero, zero)
+    packing, requests = replay.pack(problem, data), sum(replay.count)
+    tree = swept(packing, problem, followed=True)
+    if tree is None:
+        return None
     of_all = packing.price_from(0)
     rewards = [packing.scale * reward for reward in packing.rewards]
-    largest = max(abs(packing.total), packing.unit * rounds, *rewards, max(packing.to_come))
+    largest = max(abs(packing.total), packing.unit * rounds, *rewards, int(tree.to_come.max()))
     require_small((requests + 1) * max(largest, 2 * of_all * max(rounds, replay.capacity)))
     price_before = np.array([of_all - packing.price_from(t) for t in range(rounds + 1)], np.int64)
     timed_before = np.concatenate([[0], (np.arange(rounds) * np.diff(price_before)).cumsum()])
-    size = len(packing.child)
-    keys, children = np.fromiter(packing.child, np.int64, size), np.fromiter(packing.child.values(), np.int64, size)
-    order = keys.argsort()
-    first = np.searchsorted(keys[order], np.arange(len(packing.to_come) + 1) * kinds)
     has = np.zeros(rounds + 1, bool)
     has[[t for t in packing.rounds if t <= rounds]] = True
-    places = np.array(packing.next_place, np.int64), np.array(packing.to_come, np.int64)
-    tree = first, keys[order] % kinds, children[order]
-    gains = packing.total, np.array(rewards, np.int64), packing.unit
-    return Packed(True, *gains, *places, *tree, has, price_before, timed_before)
+    columns = tree.next_place, tree.to_come, tree.first, tree.kind, tree.child, has, price_before, timed_before
+    return Packed(True, packing.total, np.array(rewards, np.int64), packing.unit, *columns)
 
 
 def room_for(labels: int, replay: verify.Replay) -> Labels:
