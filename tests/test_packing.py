@@ -252,6 +252,15 @@ def test_kept_labels_do_not_dominate_each_other() -> None:
         assert below.sum() == 1
 
 
+@pytest.mark.parametrize("rows", [[(0, 1, 3), (1, 1, 1)], [(0, 1, 1)], [(0, 5, 1)], [(3, 1, 9)]])
+def test_a_search_may_come_to_where_nothing_gains(rows: list[tuple[int, int, int]]) -> None:
+    """Sweeps without a round then, of which the next ones were measured in parts: a division by zero."""
+    instance = Instance.from_rows(max(s + o for s, o, _ in rows), rows)
+    found = lower_bound(instance, "packing", time_limit_s=0.05)
+    assert found.value <= solve(instance, "brute-force").total_latency
+    assert certificates.proved(instance, found.certificate.as_dict()) == found.value
+
+
 def test_falls_back_on_prices() -> None:
     """Where packings are too many, or too long to pack, the price bound stands."""
     long = Instance.from_rows(5000, [(10, 900, 3)])

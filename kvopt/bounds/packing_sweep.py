@@ -111,6 +111,7 @@ class Sweeper:
                 rounds.append(t)
                 first.append(first[-1] + len(group))
                 labels.append(labels[-1] + len(whose))
+        work = max(work, ROUND_NS)  # also where nothing gains
         self.spent_ns += work
         parent, kind, group = (
             np.concatenate([part[i] for part in parts]) if parts else np.zeros(0, dtype=dtype)
