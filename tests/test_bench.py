@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from kvopt import Instance, Status
-from kvopt.bench import running
+from kvopt import Instance, Status, verify
+from kvopt.bench import running, worker
 from kvopt.bench.cell import Cell, Outcome, Record, blank_record
 from kvopt.bench.cluster import run_on_cluster
 from kvopt.bench.log import open_log, records_csv
@@ -29,7 +29,7 @@ from kvopt.bench.running import run_cell
 from kvopt.bench.suite import Case, Suite, load_suite
 from kvopt.bench.summary import ALL, contradictions, profile_times, speed_ups, summarise
 from kvopt.cli import app
-from kvopt.errors import InputError, UnknownNameError
+from kvopt.errors import InputError, KvoptError, UnknownNameError
 from kvopt.solving import SOLVERS
 
 HERE = Path(__file__).parent
@@ -87,9 +87,17 @@ def test_a_cell_is_solved_timed_and_verified() -> None:
     assert done.verdict == "PROVED"
     assert 0 < done.runtime_s < done.warm_up_s
     assert done.verify_s > 0
+    assert done.compiled_verify_s > 0
     assert 0.01 < done.peak_memory_gb < 4
     assert done.machine["cores"] >= 1
     assert done.versions["kvopt"]
+
+
+def test_checkers_that_disagree_end_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proof that only one of the two accepts is an error of kvopt, and no proof."""
+    monkeypatch.setattr(worker, "CHECKS", {**verify.CHECKS, "search": lambda problem, certificate: 11})
+    with pytest.raises(KvoptError, match="the compiled checker says"):
+        worker.run(cell("dp"), lambda message: None)
 
 
 def test_a_failing_solver_is_a_record(fakes: None) -> None:
@@ -430,6 +438,15 @@ def test_profile_leaves_out_what_proves_nothing() -> None:
         "cp-sat": [10.0, 9.0, None],
         "scip": [1.0, None, None],
     }
+
+
+def test_time_of_checking_is_summed_up() -> None:
+    """Of the proved cells alone: a solver without certificates has nothing to check."""
+    timed = [msgspec.structs.replace(r, compiled_verify_s=2 * r.runtime_s) for r in records()]
+    timed[0] = msgspec.structs.replace(timed[0], compiled_verify_s=16 * timed[0].runtime_s)
+    found = {s.solver: (s.checking, s.slowest_checking) for s in summarise(timed) if s.group == ALL}
+    assert found["dp"] == (pytest.approx(4.0), pytest.approx(16.0))
+    assert found["cp-sat"] == (None, None)
 
 
 def test_tables_in_three_forms(tmp_path: Path) -> None:

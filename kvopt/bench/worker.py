@@ -113,13 +113,20 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
 
 
 def verified_compiled(result: Result) -> tuple[Verification, float]:
-    """What the compiled checker says, and in how many seconds, those of compilation not counted."""
+    """What the compiled checker says, and in how many seconds: as those of the solve, without compilation."""
+
+    def verified() -> tuple[Verification, float]:
+        began = time.perf_counter()
+        return verify(result, CHECKS), time.perf_counter() - began
+
     while True:
         known = compiled()
-        began = time.perf_counter()
-        verification = verify(result, CHECKS)
+        verification, seconds = verified()
         if compiled() == known:
-            return verification, time.perf_counter() - began
+            break
+    if seconds < SHORT_S:
+        seconds = statistics.median([seconds, *(verified()[1] for _ in range(REPEATS - 1))])
+    return verification, seconds
 
 
 def main(descriptor: int) -> None:
