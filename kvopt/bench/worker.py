@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from kvopt.bench.cell import END, SOLVE, VERIFY, Cell
 from kvopt.bench.machine import machine
@@ -20,8 +20,10 @@ from kvopt.model import Instance, Result
 from kvopt.monitor import Monitor, peak_gb
 from kvopt.replay import CHECKS
 from kvopt.solving import SOLVERS, solve
-from kvopt.verify import Verification, verify
+from kvopt.verify import Checks, Verification, verify
 from kvopt.versions import versions
+
+T = TypeVar("T")
 
 #: Seconds a warm-up may take: the first after an installation compiles everything, others take one or two.
 WARM_UP_S = 200.0
@@ -62,6 +64,13 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
     verify(solve(small, cell.solver, time_limit_s=WARM_UP_S, seed=cell.seed, workers=cell.workers), CHECKS)
     send({"next": SOLVE, "load": load, "machine": machine(), "versions": versions()})
 
+    warm_up_s = time.perf_counter() - began
+
+    def again() -> None:
+        nonlocal warm_up_s
+        warm_up_s = time.perf_counter() - began
+        send({"next": SOLVE})
+
     def solved() -> tuple[Result, float]:
         instance = copy(cell.instance)  # nothing derived from its columns is known yet
         monitor = Monitor(
@@ -73,15 +82,7 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
         )
         return solve(instance, cell.solver, monitor=monitor), monitor.elapsed_s
 
-    while True:
-        warm_up_s = time.perf_counter() - began
-        known = compiled()
-        result, runtime_s = solved()
-        if compiled() == known:
-            break
-        send({"next": SOLVE})
-    if runtime_s < SHORT_S:
-        runtime_s = statistics.median([runtime_s, *(solved()[1] for _ in range(REPEATS - 1))])
+    result, runtime_s = settled(solved, again)
     send(
         {
             "next": VERIFY,
@@ -95,12 +96,14 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
         }
     )
 
-    began = time.perf_counter()
-    verification = verify(result)
-    verify_s = time.perf_counter() - began
-    again, compiled_verify_s = verified_compiled(result)
-    if again != verification:
-        raise KvoptError(f"the compiled checker says {again}, kvopt.verify {verification}")
+    def verified(*checks: Checks) -> tuple[Verification, float]:
+        began = time.perf_counter()
+        return verify(result, *checks), time.perf_counter() - began
+
+    verification, verify_s = verified()
+    by_kernels, compiled_verify_s = settled(lambda: verified(CHECKS))
+    if by_kernels != verification:
+        raise KvoptError(f"the compiled checker says {by_kernels}, kvopt.verify {verification}")
     send(
         {
             "next": END,
@@ -112,21 +115,20 @@ def run(cell: Cell, send: Callable[[dict[str, Any]], None]) -> None:
     )
 
 
-def verified_compiled(result: Result) -> tuple[Verification, float]:
-    """What the compiled checker says, and in how many seconds: as those of the solve, without compilation."""
+def settled(timed: Callable[[], tuple[T, float]], again: Callable[[], None] = lambda: None) -> tuple[T, float]:
+    """Result and seconds of a call during which nothing was compiled, `again` told before a further one.
 
-    def verified() -> tuple[Verification, float]:
-        began = time.perf_counter()
-        return verify(result, CHECKS), time.perf_counter() - began
-
+    Of short calls the median of several.
+    """
     while True:
         known = compiled()
-        verification, seconds = verified()
+        result, seconds = timed()
         if compiled() == known:
             break
+        again()
     if seconds < SHORT_S:
-        seconds = statistics.median([seconds, *(verified()[1] for _ in range(REPEATS - 1))])
-    return verification, seconds
+        seconds = statistics.median([seconds, *(timed()[1] for _ in range(REPEATS - 1))])
+    return result, seconds
 
 
 def main(descriptor: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from kvopt import verify
-from kvopt.replay.limits import LONGEST, Unfit, require_small
+from kvopt.replay.limits import Unfit, cell_type, require_small
 from kvopt.replay.packings import swept
 from kvopt.replay.profiles import costs_of, graph_of
 
@@ -160,6 +160,13 @@ def add_run(shapes, cells, k, at, sign):
     """Add the tokens of a run from cell `at` on, or take them away."""
     for j in range(shapes.output[k]):
         cells[at + j] += sign * (shapes.prompt[k] + 1 + j)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def remaining(shapes, key, left):
+    """Enter how many requests of each type remain."""
+    for k in range(len(left)):
+        left[k] = key // shapes.radix[k] % shapes.base[k]
 
 
 @njit(cache=True, nogil=True)
@@ -371,8 +378,7 @@ def follow(shapes, prices, relaxed, packed, labels, gaps, left_after, codes, run
         if label[ROUND] + 8 * width > prices.rounds:
             return REFUSED, best
         code, new, waiting = state[CODE], state[KEPT], state[ASIDE]
-        for k in range(kinds):
-            left[k] = label[KEY] // shapes.radix[k] % shapes.base[k]
+        remaining(shapes, label[KEY], left)
         wait_most = last_wait(shapes, label, window, gaps[i], left, runs, cells)
         if wait_most == UNKNOWN:
             return REFUSED, best
@@ -496,8 +502,7 @@ def all_dominated(shapes, kept, aside, named, state, left_after):
         dominator, child = named[x, 0], aside.rows[x]
         if dominator >= state[KEPT]:
             return False
-        for k in range(len(left)):
-            left[k] = child[KEY] // shapes.radix[k] % shapes.base[k]
+        remaining(shapes, child[KEY], left)
         better = kept.rows[dominator], kept.cells[dominator]
         if not dominates(shapes, *better, child, aside.cells[x], named[x, 1], left_after, left):
             return False
@@ -511,8 +516,7 @@ def least_bound(shapes, prices, relaxed, packed, labels, size, left_after):
     least = NEVER
     for i in range(size):
         label = labels.rows[i]
-        for k in range(len(left)):
-            left[k] = label[KEY] // shapes.radix[k] % shapes.base[k]
+        remaining(shapes, label[KEY], left)
         best = label[COST] + future(shapes, prices, left, label[ROUND])
         if relaxed.present:
             to_go = relaxed.cost[left_after, label[NODE]]
@@ -581,18 +585,13 @@ def tables_of(replay: verify.Replay, problem: verify.Problem, certificate: Mappi
     """The tables of a certificate; None if a rule does not hold for its relaxation or packing."""
     # Every start is at most so long after the one before, or after the last arrival.
     rounds = max(replay.arrival) + 10 * replay.width * (len(problem.output) + 2)
-    if len(replay.output) > MOST_TYPES or replay.width > LONGEST or rounds > MOST_ROUNDS:
+    if len(replay.output) > MOST_TYPES or rounds > MOST_ROUNDS:
         raise Unfit
     relaxed = relaxed_of(replay, certificate.get("relaxation"))
     packed = packed_of(replay, problem, certificate.get("packing"), rounds)
     if relaxed is None or packed is None:
         return None
     return Tables(shapes_of(replay), prices_of(replay, rounds), relaxed, packed)
-
-
-def dtype_of(replay: verify.Replay) -> type:
-    """Of tokens held in a round."""
-    return np.int16 if replay.capacity < 1 << 15 else np.int32
 
 
 def shapes_of(replay: verify.Replay) -> Shapes:
@@ -660,7 +659,8 @@ def packed_of(replay: verify.Replay, problem: verify.Problem, data: Any, rounds:
 
 def room_for(labels: int, replay: verify.Replay) -> Labels:
     """Room for so many labels."""
-    return Labels(np.empty((labels, COLUMNS), np.int64), np.zeros((labels, 2 * replay.width), dtype_of(replay)))
+    cells = np.zeros((labels, 2 * replay.width), cell_type(replay.capacity, replay.width))
+    return Labels(np.empty((labels, COLUMNS), np.int64), cells)
 
 
 def root(replay: verify.Replay, shapes: Shapes) -> Labels:

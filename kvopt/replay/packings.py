@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from kvopt import verify
-from kvopt.replay.limits import LONGEST, Unfit, require_small
+from kvopt.replay.limits import Unfit, cell_type, require_small
 
 #: Most candidates of all rounds, where partial schedules will be followed along them.
 MOST_FOLLOWED = 1 << 26
@@ -85,6 +85,7 @@ def merged(codes, at, size, cells, gain, labels, gains, group):
     """
     width, found = cells.shape[1], 0
     for x in range(size):
+        # As `kvopt.replay.labels.number_at`: Numba's cache does not notice a changed kernel in another file.
         code, shift = np.int64(0), 0
         while True:
             if at == len(codes) or shift > 55:
@@ -156,12 +157,10 @@ def swept(packing: verify.Packing, problem: verify.Problem, *, followed: bool = 
     n = len(problem.output)
     largest = max(packing.rewards, default=0)
     require_small(packing.total, packing.scale * n * largest)
-    if width > LONGEST:
-        raise Unfit
+    dtype = cell_type(capacity, width)
     allowance = verify.Allowance((capacity.bit_length() + 1) * width)
     most = min(verify.MOST_CANDIDATES, verify.MOST_BYTES // 4 // allowance.profile)
     codes = np.frombuffer(verify.unpacked(packing.codes), np.uint8)
-    dtype = np.int16 if capacity < 1 << 15 else np.int32
     room = 1 << 12
     labels, gains, size = np.zeros((1, width), dtype), np.zeros(1, np.int64), 1
     now = at = base = 0

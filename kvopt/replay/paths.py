@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from kvopt import verify
-from kvopt.replay.limits import LONGEST, SMALL, Unfit, require_small
+from kvopt.replay.limits import SMALL, Unfit, cell_type, require_small
 from kvopt.replay.profiles import Graph, States, costs_of, expanded, graph_of
 
 #: Above all costs of paths.
@@ -79,8 +79,6 @@ def followed(problem: verify.Problem, certificate: Mapping[str, Any]) -> int | N
     replay, threshold, stages = verify.opened_paths(problem, certificate)
     relaxation = replay.classes(certificate.get("relaxation"))
     scale, n = replay.denominator, len(problem.output)
-    if replay.width > LONGEST:
-        raise Unfit
     # Costs of paths, and what starts may earn.
     require_small(n * scale * n * 4 * replay.width, *(n * reward for reward in relaxation.reward))
     graph = graph_of(relaxation, replay.capacity)
@@ -123,7 +121,7 @@ def relaxed_layers(
     states, size, room = room_for(1, replay), 1, 1 << 10
     for column in states:
         column[:] = 0
-    layers, arcs_left = list[Layer](), verify.MOST_ARCS
+    layers = list[Layer]()
     for left in range(n, 0, -1):
         while True:
             if room * replay.width > MOST_CELLS:
@@ -134,19 +132,23 @@ def relaxed_layers(
             if found >= 0:
                 break
             room *= 4
-        layers.append(Layer(size, arcs[:found].copy()))
-        arcs_left -= found
-        if arcs_left < 0:
-            raise Unfit
+        add_layer(layers, size, arcs[:found].copy())
         states, size = following, new
         if size == 0:
             return []
     return layers
 
 
+def add_layer(layers: list[Layer], states: int, arcs: np.ndarray) -> None:
+    """One more layer; raises Unfit for more arcs in all than a certificate may have."""
+    layers.append(Layer(states, arcs))
+    if sum(len(layer.arcs) for layer in layers) > verify.MOST_ARCS:
+        raise Unfit
+
+
 def room_for(states: int, replay: verify.Replay) -> States:
     """Room for so many states."""
-    cells = np.empty((states, replay.width), np.int16 if replay.capacity < 1 << 15 else np.int32)
+    cells = np.empty((states, replay.width), cell_type(replay.capacity, replay.width))
     return States(cells, *(np.empty(states, np.int64) for _ in range(3)))
 
 
@@ -162,7 +164,7 @@ def refined(
     """`kvopt.verify.refined`."""
     number, cost = np.full((1, count + 1), -1), np.full((1, count + 1), BEYOND)
     number[0, 0] = cost[0, 0] = 0
-    refinement, states, arcs_left = list[Layer](), 1, verify.MOST_ARCS
+    refinement, states = list[Layer](), 1
     for left, layer, ahead in zip(range(len(layers) - 1, -1, -1), layers, costs[1:], strict=True):
         if len(ahead) * (count + 1) > MOST_COUNTED:
             raise Unfit
@@ -175,10 +177,7 @@ def refined(
             if found >= 0:
                 break
             room *= 4
-        refinement.append(Layer(states, finer[:found].copy()))
-        arcs_left -= found
-        if arcs_left < 0:
-            raise Unfit
+        add_layer(refinement, states, finer[:found].copy())
         if size == 0:
             return []
         states, number, cost = size, numbers, reached

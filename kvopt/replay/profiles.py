@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from kvopt import verify
-from kvopt.replay.limits import LONGEST, Unfit, require_small
+from kvopt.replay.limits import Unfit, cell_type, require_small
 
 #: Most profiles, and most cells of all their rows.
 MOST_PROFILES, MOST_CELLS = 1 << 22, 1 << 27
@@ -156,7 +156,7 @@ def settled(graph, order, scale, start_cost, claims, claimed):
 @njit(cache=True, nogil=True)
 def earliest_last(later):
     """The profiles in an order in which each comes after the one a round later."""
-    order, place = np.empty(len(later), np.int64), len(later)
+    order = np.empty(len(later), np.int64)
     known, chain = np.zeros(len(later), np.bool_), np.empty(len(later), np.int64)
     place = 0
     for p in range(len(later)):
@@ -247,10 +247,8 @@ def expanded(types, class_of, capacity, graph, to_go, scale, left, limit, states
 def graph_of(relaxation: verify.Relaxation, capacity: int) -> Graph:
     """All profiles of a relaxation's classes."""
     prompt, output = (np.array(column, np.int64) for column in (relaxation.prompt, relaxation.output))
-    dtype = np.int16 if capacity < 1 << 15 else np.int32
     room, width = 1 << 10, max(relaxation.output)
-    if width > LONGEST:
-        raise Unfit
+    dtype = cell_type(capacity, width)
     while room <= MOST_PROFILES and room * width <= MOST_CELLS:
         cells = np.empty((room, width), dtype)
         size, nodes, later, node, profile, to, moved = explored(prompt, output, capacity, cells)
