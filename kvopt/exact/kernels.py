@@ -247,11 +247,48 @@ def packed_tables(parent, kind, group, first, round_of, gain):
 
 @njit(cache=True, nogil=True, inline="always")
 def fits(cells, at, room, k, width):
-    """Whether a request of type k can start at cell `at`: no cell above its room."""
+    """Whether a request of type k can start at cell `at`: no cell above its room.
+
+    Indices of loops over cells are unsigned, here and below: signed ones may count from the end, which the compiler
+    would look after for every single cell.
+    """
     bad = False
-    for j in range(width):
-        bad |= cells[at + j] > room[k, j]
+    at, k = np.uint64(at), np.uint64(k)
+    for u in range(np.uint64(width)):
+        bad |= cells[at + u] > room[k, u]
     return not bad
+
+
+@njit(cache=True, nogil=True, inline="always")
+def copy(target, source, at, size):
+    """Fill the first cells with those of another row from `at` on."""
+    at = np.uint64(at)
+    for u in range(np.uint64(size)):
+        target[u] = source[at + u]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def copy_row(target, source, i, at, size):
+    """The same from row i of a table."""
+    i, at = np.uint64(i), np.uint64(at)
+    for u in range(np.uint64(size)):
+        target[u] = source[i, at + u]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def start(cells, at, demand, k, width):
+    """Add the tokens of a request of type k from cell `at` on."""
+    at, k = np.uint64(at), np.uint64(k)
+    for u in range(np.uint64(width)):
+        cells[at + u] += demand[k, u]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def take_back(cells, at, demand, k, width):
+    """Subtract them."""
+    at, k = np.uint64(at), np.uint64(k)
+    for u in range(np.uint64(width)):
+        cells[at + u] -= demand[k, u]
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -364,10 +401,8 @@ def make_way(
         i, p = np.int64(kind_of[at]), start_of[at] - t
         if p < -reach:
             break
-        for u in range(4 * width):
-            without[u] = cells[u]
-        for u in range(width):
-            without[width + p + u] -= demand[i, u]
+        copy(without, cells, 0, 4 * width)
+        take_back(without, width + p, demand, i, width)
         places = 0
         for q in range(max(-reach, arrival[i] - t), best - output[i] + 1):
             if q != p and open_at(without, width + q, room, i, output[i], width):
@@ -378,10 +413,8 @@ def make_way(
             x = max(p - output[k] + 1, -reach, arrival[k] - t)
             while x < p + output[i] and x + output[k] <= best and x + place[0] - p < best:
                 if open_at(without, width + x, room, k, output[k], width):
-                    for u in range(4 * width):
-                        both[u] = without[u]
-                    for u in range(width):
-                        both[width + x + u] += demand[k, u]
+                    copy(both, without, 0, 4 * width)
+                    start(both, width + x, demand, k, width)
                     for other in range(places):
                         q = place[other]
                         if q + output[i] > best or x + q - p >= best:
@@ -452,8 +485,7 @@ def expand(
         if made + kinds * (width + 1) > room_for or halt[0]:
             return i, made
         t = time[i]
-        for u in range(2 * width):
-            cells[u] = window[i, u]
+        copy_row(cells, window, i, 0, 2 * width)
         there = 0
         for k in range(kinds):
             size_after[k] = -1
@@ -575,10 +607,8 @@ def expand(
                     continue
                 if size_after[k] < 0:
                     size_after[k] = easiest(rem, i, k, output, arrival, chosen, k)
-                for u in range(2 * width):
-                    child[u] = cells[w + u]
-                for u in range(width):
-                    child[width + u] += demand[k, u]
+                copy(child, cells, w, 2 * width)
+                start(child, width, demand, k, width)
                 # Move forward to the first round in which a remaining request may start.
                 move = np.int64(0)
                 dropped = False
@@ -822,13 +852,15 @@ def profile_of(profiles, row, children, c, labels, demand, width):
     """Write the memory profile of child c to a row of profiles, all zero so far; returns the sum of its cells."""
     p, kind = children.parent[c], children.kind[c]
     ahead, since = children.time[c] - labels.time[p], children.time[c] - children.start[c]
-    for u in range(width - ahead):
-        profiles[row, u] = labels.window[p, width + ahead + u]
-    for u in range(width - since):
-        profiles[row, u] += demand[kind, since + u]
+    to, parent, k = np.uint64(row), np.uint64(p), np.uint64(kind)
+    passed, run = np.uint64(width + ahead), np.uint64(since)
+    for u in range(np.uint64(max(width - ahead, np.int64(0)))):
+        profiles[to, u] = labels.window[parent, passed + u]
+    for u in range(np.uint64(max(width - since, np.int64(0)))):
+        profiles[to, u] += demand[k, run + u]
     area = np.int64(0)
-    for u in range(width):
-        area += np.int64(profiles[row, u])
+    for u in range(np.uint64(width)):
+        area += np.int64(profiles[to, u])
     return area
 
 
@@ -1005,13 +1037,9 @@ def next_labels(labels, children, kept, shapes):
     for j in range(size):
         i = kept[j]
         p, kind = children.parent[i], children.kind[i]
-        for u in range(2 * width):
-            cells[u] = labels.window[p, u]
-        for u in range(2 * width, 8 * width):
-            cells[u] = 0
-        at = width + children.start[i] - labels.time[p]
-        for u in range(width):
-            cells[at + u] += shapes.demand[kind, u]
+        copy_row(cells, labels.window, p, 0, 2 * width)
+        cells[2 * width :] = 0
+        start(cells, width + children.start[i] - labels.time[p], shapes.demand, kind, width)
         move = min(children.time[i] - labels.time[p], np.int64(6 * width))
         for u in range(2 * width):
             window[j, u] = cells[move + u]
