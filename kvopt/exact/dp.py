@@ -50,8 +50,8 @@ class Attempt:
     ----------
     effort : Effort or None
         Size of the relaxation; None to go on with the one at hand.
-    beam : int
-        Width of the beam before the proof.
+    beam : int or None
+        Width of the beam before the proof; None for none.
     budget : int or None
         Children after which the proof is given up; None for the last attempt.
     arcs : int
@@ -63,7 +63,7 @@ class Attempt:
     """
 
     effort: Effort | None
-    beam: int
+    beam: int | None
     budget: int | None
     arcs: int
     packing_s: float = 0.0
@@ -75,6 +75,8 @@ class Attempt:
 QUICK = Attempt(TINY, 20, 20_000, 30_000)
 PACED = replace(QUICK, pace=Pace(0.2, 1.1))
 FEW_REQUESTS = 15
+#: A proof of so few requests takes no longer than a beam.
+AT_ONCE, FEWEST_REQUESTS = replace(QUICK, beam=None), 8
 #: Then few types with prices near the best: a search first, because nothing tells beforehand whether it or the graph of
 #: all types ends earlier, and larger graphs.
 QUICK_FEW = (
@@ -132,8 +134,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
         first = 1 if hopeless(instance, proof, 0) else 0
         for number, attempt in enumerate(attempts[first:], first):
-            if number == (1 if few else first):
-                search = sharpened(search)
+            if number <= 1 and not (few and number == 0):
+                search = sharpened(search, TOLERANCE if number == 0 else 0.0)
                 price_bound = search.ceiling(search.root_bound)
             wanted_s, share = attempt.packing_s, PACKING_SHARE
             without_hope = number == 1 and hopeless(instance, proof, 1)
@@ -188,13 +190,13 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 
 def quick_attempts(instance: Instance) -> tuple[Attempt, ...]:
     """The quick attempts that suit the numbers of types and requests."""
-    types = len(instance.types)
+    types, n = len(instance.types), instance.n
+    first = AT_ONCE if n <= FEWEST_REQUESTS else QUICK if n <= FEW_REQUESTS or types > ALL_TYPES else PACED
     if types > ALL_TYPES:
-        return (QUICK,)
-    first = QUICK if instance.n <= FEW_REQUESTS else PACED
+        return (first,)
     if types <= 2:
         return (first, *QUICK_TWO)
-    return (first, *(QUICK_FEW if instance.n <= MANY_REQUESTS else QUICK_MANY))
+    return (first, *(QUICK_FEW if n <= MANY_REQUESTS else QUICK_MANY))
 
 
 def sublimated(search: Search, attempt: Attempt, closed: Closed | None) -> Closed | None:
@@ -219,12 +221,13 @@ def attempted(search: Search, attempt: Attempt, closed: Closed | None, given_up:
             threshold, budget, pace = given_up.threshold, attempt.budget, attempt.pace
             return search.run(threshold, record=True, budget=budget, pace=pace, given_up=given_up)
         given_up.open = None  # its labels take memory
-    # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
-    done = search.run(threshold, attempt.beam, record=True)
-    if done.cut:
+    if attempt.beam is not None:
+        # A beam that drops nothing is a proof already; what one that did left open bounds nothing.
+        done = search.run(threshold, attempt.beam, record=True)
+        if not done.cut:
+            return done
         threshold = incumbent(search.monitor)
-        done = search.run(threshold, record=True, budget=attempt.budget, pace=attempt.pace)
-    return done
+    return search.run(threshold, record=True, budget=attempt.budget, pace=attempt.pace)
 
 
 def sharpened(search: Search, tolerance: float = 0.0) -> Search:
