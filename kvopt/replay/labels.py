@@ -92,7 +92,7 @@ class Labels(NamedTuple):
     cells: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def number_at(codes, at):
     """The number that begins at a byte of the codes, and where the next one begins; -1 where there is none."""
     number, shift = np.int64(0), 0
@@ -106,7 +106,7 @@ def number_at(codes, at):
     return np.int64(-1), at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def unzigzag(number):
     """0, 1, 2, 3, ... become 0, -1, 1, -2, ..."""
     return -(number >> 1) - 1 if number & 1 else number >> 1
@@ -131,10 +131,14 @@ def read_gaps(codes, at, gaps, kinds):
     return at
 
 
-@njit(cache=True, nogil=True)
-def first_start(shapes, cells, k, at, end):
-    """The first cell from `at` on, before `end`, from which on a request of type k fits; `end` if there is none."""
-    first, output, capacity = shapes.prompt[k] + 1, shapes.output[k], shapes.capacity
+@njit(cache=True, nogil=True, inline="always")
+def first_start(first, output, capacity, cells, at, end):
+    """The first cell from `at` on, before `end`, where a request fits that holds `first` tokens in its first round;
+    `end` if there is none.
+
+    Calls that hand over arrays, and every array taken out of a tuple, cost more than such a search: both are counted.
+    So it is part of its callers, which take arrays out once.
+    """
     while at < end:
         later = 0
         for j in range(min(output, len(cells) - at) - 1, -1, -1):
@@ -149,32 +153,33 @@ def first_start(shapes, cells, k, at, end):
     return end
 
 
-@njit(cache=True, nogil=True)
-def fits(shapes, cells, k, at):
-    """Whether a request of type k fits from cell `at` on."""
-    return first_start(shapes, cells, k, at, at + 1) == at
-
-
-@njit(cache=True, nogil=True)
-def add_run(shapes, cells, k, at, sign):
-    """Add the tokens of a run from cell `at` on, or take them away."""
-    for j in range(shapes.output[k]):
-        cells[at + j] += sign * (shapes.prompt[k] + 1 + j)
+@njit(cache=True, nogil=True, inline="always")
+def fits(first, output, capacity, cells, at):
+    """Whether such a request fits from cell `at` on."""
+    return first_start(first, output, capacity, cells, at, at + 1) == at
 
 
 @njit(cache=True, nogil=True, inline="always")
-def remaining(shapes, key, left):
+def add_run(first, output, cells, at, sign):
+    """Add the tokens of such a run from cell `at` on, or take them away."""
+    for j in range(output):
+        cells[at + j] += sign * (first + j)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def remaining(radix, base, key, left):
     """Enter how many requests of each type remain."""
     for k in range(len(left)):
-        left[k] = key // shapes.radix[k] % shapes.base[k]
+        left[k] = key // radix[k] % base[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def last_wait(shapes, label, window, gap, left, runs, cells):
     """`kvopt.verify.Replay.last_wait`; `UNKNOWN` if the gap does not hold."""
-    width, t = shapes.width, label[ROUND]
+    width, capacity, t = shapes.width, shapes.capacity, label[ROUND]
+    prompt, output, arrival = shapes.prompt, shapes.output, shapes.arrival
     k, x, back, q = gap[0], gap[1], gap[2], gap[3]
-    if k >= len(left) or left[k] == 0 or abs(x) > width or abs(q) > width or t + x < shapes.arrival[k]:
+    if k >= len(left) or left[k] == 0 or abs(x) > width or abs(q) > width or t + x < arrival[k]:
         return UNKNOWN
     cells[: 2 * width] = window
     cells[2 * width :] = 0
@@ -186,59 +191,56 @@ def last_wait(shapes, label, window, gap, left, runs, cells):
         if run < 0 or runs[run, 1] < t - width:
             return UNKNOWN
         i, p = runs[run, 0], runs[run, 1]
-        add_run(shapes, cells, i, width + p - t, -1)
-    if not fits(shapes, cells, k, width + x):
+        add_run(prompt[i] + 1, output[i], cells, width + p - t, -1)
+    if not fits(prompt[k] + 1, output[k], capacity, cells, width + x):
         return UNKNOWN
-    end = x + shapes.output[k] - 1
+    end = x + output[k] - 1
     if i < 0:
         return end
-    add_run(shapes, cells, k, width + x, 1)
-    if t + q < shapes.arrival[i] or not fits(shapes, cells, i, width + q):
+    add_run(prompt[k] + 1, output[k], cells, width + x, 1)
+    if t + q < arrival[i] or not fits(prompt[i] + 1, output[i], capacity, cells, width + q):
         return UNKNOWN
-    return max(end, q + shapes.output[i] - 1, x + q + t - p)
-
-
-@njit(cache=True, nogil=True)
-def least_cost(shapes, prices, k, t):
-    """Least priced cost of a start of type k from round t on."""
-    if t < len(prices.price):
-        return prices.least[t, k]
-    return prices.scale * (max(t, shapes.arrival[k]) + shapes.output[k] - shapes.arrival[k])
+    return max(end, q + output[i] - 1, x + q + t - p)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def future(shapes, prices, left, t):
-    """Sum over the remaining requests of their least priced cost from round t on."""
-    value = np.int64(0)
-    if t < len(prices.price):
-        least = prices.least[t]
-        for k in range(len(left)):
-            value += left[k] * least[k]
+def least_cost(outputs, arrival, least, scale, k, t):
+    """Least priced cost of a start of type k from round t on."""
+    if t < len(least):
+        value = least[t, k]
     else:
-        for k in range(len(left)):
-            value += left[k] * least_cost(shapes, prices, k, t)
+        value = scale * (max(t, arrival[k]) + outputs[k] - arrival[k])
     return value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
+def future(outputs, arrival, least, scale, left, t):
+    """Sum over the remaining requests of their least priced cost from round t on."""
+    value = np.int64(0)
+    for k in range(len(left)):
+        value += left[k] * least_cost(outputs, arrival, least, scale, k, t)
+    return value
+
+
+@njit(cache=True, nogil=True, inline="always")
 def packing_bound(packed, place, lost):
     """`kvopt.verify.Packing.bound`."""
     return packed.total + lost - packed.to_come[place]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def packing_after(packed, place, t):
     """`kvopt.verify.Packing.after`."""
     return packed.next_place[place] if packed.has[t] else place
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def packing_idle(packed, first, end, tokens):
     """`kvopt.verify.Packing.idle`."""
     return tokens * (packed.price_before[end] - packed.price_before[first])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def packing_start(shapes, packed, place, r, k):
     """`kvopt.verify.Packing.start`."""
     end = r + shapes.output[k]
@@ -252,20 +254,20 @@ def packing_start(shapes, packed, place, r, k):
     return place, gain
 
 
-@njit(cache=True, nogil=True)
-def forward(shapes, prices, packed, child, left, cells, most):
+@njit(cache=True, nogil=True, inline="always")
+def forward(prompt, outputs, arrival, smaller, capacity, width, price, priced, packed, child, left, cells, most):
     """`kvopt.verify.Replay.forward`: move a child on, its `cells` staying where they are; False if a rule drops it."""
-    width, capacity, r, mark = shapes.width, shapes.capacity, child[ROUND], child[MARK]
+    r, mark = child[ROUND], child[MARK]
     there = np.int64(0)
     for k in range(len(left)):
         if left[k]:
             there |= np.int64(1) << k
     after = there >> mark << mark
     for k in range(mark, len(left)):
-        if left[k] and not shapes.smaller[k] & after:
-            if shapes.prompt[k] + 1 + cells[width] > capacity:
+        if left[k] and not smaller[k] & after:
+            if prompt[k] + 1 + cells[width] > capacity:
                 break
-            if shapes.arrival[k] <= r and fits(shapes, cells, k, width):
+            if arrival[k] <= r and fits(prompt[k] + 1, outputs[k], capacity, cells, width):
                 return True
     end = r + width
     last = full = end
@@ -279,25 +281,27 @@ def forward(shapes, prices, packed, child, left, cells, most):
             last = due
     now = last + 1
     for k in range(len(left)):
-        if left[k] and not shapes.smaller[k] & there:
-            at = max(shapes.arrival[k], r + 1)
-            now = first_start(shapes, cells, k, width + at - r, width + now - r) - width + r if at < now else now
+        if left[k] and not smaller[k] & there:
+            at = max(arrival[k], r + 1)
+            if at < now:
+                offset = r - width
+                now = offset + first_start(prompt[k] + 1, outputs[k], capacity, cells, at - offset, now - offset)
     if now > last:
         if last < end:
             return False
         now = end
     cost = child[COST]
-    for t in range(r, min(now, len(prices.price))):
-        cost += prices.price[t] * (capacity - cells[width + t - r])
+    for t in range(r, min(now, len(price))):
+        cost += price[t] * (capacity - cells[width + t - r])
     if cost > most:
         return False
     for k in range(len(left)):
-        if left[k] and not shapes.smaller[k] & there:
+        if left[k] and not smaller[k] & there:
             # Starts after this round have been tried.
-            output = shapes.output[k]
-            at = r - output + (1 if shapes.prompt[k] + output + cells[width] <= capacity else 2)
-            at, stop = width - r + max(at, shapes.arrival[k]), width - r + min(r, now - output) + 1
-            if at < stop and first_start(shapes, cells, k, at, stop) < stop:
+            output = outputs[k]
+            at = r - output + (1 if prompt[k] + output + cells[width] <= capacity else 2)
+            at, stop = width - r + max(at, arrival[k]), width - r + min(r, now - output) + 1
+            if at < stop and first_start(prompt[k] + 1, output, capacity, cells, at, stop) < stop:
                 # A run could end before the next start.
                 return False
     if full < now:
@@ -311,12 +315,12 @@ def forward(shapes, prices, packed, child, left, cells, most):
         first = NEVER
         for k in range(len(left)):
             if left[k]:
-                first = min(first, shapes.arrival[k])
+                first = min(first, arrival[k])
         now = max(end, first)
         if due < now:
             return False
-        horizon = len(prices.price)
-        cost += capacity * (prices.priced[min(now, horizon)] - prices.priced[min(end, horizon)])
+        horizon = len(price)
+        cost += capacity * (priced[min(now, horizon)] - priced[min(end, horizon)])
         if packed.present:
             child[LOST] += packing_idle(packed, end, now, capacity)
             for t in range(end, now):
@@ -326,21 +330,21 @@ def forward(shapes, prices, packed, child, left, cells, most):
     return True
 
 
-@njit(cache=True, nogil=True)
-def dominates(shapes, better, memory, worse, cells, wait, left, left_now):
-    """Whether `kvopt.verify.Replay.require_dominance` holds; `memory` and `cells` are what the two hold."""
-    width = shapes.width
-    now = better[ROUND] + wait
-    if better[KEY] != worse[KEY] or better[LATENCY] + left * now > worse[LATENCY] + left * worse[ROUND]:
+@njit(cache=True, nogil=True, inline="always")
+def dominates(arrival, width, rows, memory, better, worse, cells, at, wait, left, left_now):
+    """Whether `kvopt.verify.Replay.require_dominance` holds for a label that has been kept, and a child that holds what
+    is in `cells` from `at` on."""
+    now = rows[better, ROUND] + wait
+    if rows[better, KEY] != worse[KEY] or rows[better, LATENCY] + left * now > worse[LATENCY] + left * worse[ROUND]:
         return False
-    if wait == 0 and better[MARK] > worse[MARK]:
+    if wait == 0 and rows[better, MARK] > worse[MARK]:
         return False
     if now < worse[ROUND]:
         for k in range(len(left_now)):
-            if left_now[k] and shapes.arrival[k] > now:
+            if left_now[k] and arrival[k] > now:
                 return False
     for j in range(wait, width):
-        if memory[width + j] > cells[width + j - wait]:
+        if memory[better, width + j] > cells[at + width + j - wait]:
             return False
     return True
 
@@ -367,126 +371,137 @@ def follow(shapes, prices, relaxed, packed, labels, gaps, left_after, codes, run
     status, int
         One of the four; least total latency of a schedule, where `left_after` is 0.
     """
-    width, capacity, kinds = shapes.width, shapes.capacity, len(shapes.prompt)
-    horizon, scale, limit = len(prices.price), prices.scale, prices.limit
-    cells, child = np.zeros(4 * width, np.int64), np.zeros(COLUMNS, np.int64)
-    left = np.zeros(kinds, np.int64)
+    # Arrays are taken out of tuples once: taking one out is counted each time.
+    prompt, outputs, arrival, radix, base, smaller, follows, capacity, width = shapes
+    price, priced, start_cost, least, scale, offset, limit, most_packed, rounds = prices
+    relaxation, class_of, reward, later, profile_at, to, moved_by, to_go = relaxed
+    kept_rows, kept_cells = kept
+    aside_rows, aside_cells = aside
+    kinds, horizon = len(prompt), len(price)
+    cells, window = np.zeros(4 * width, np.int64), np.zeros(2 * width, np.int64)
+    child, left = np.zeros(COLUMNS, np.int64), np.zeros(kinds, np.int64)
     best = NEVER
     while state[LABEL] < len(gaps):
         i = state[LABEL]
-        label, window = labels.rows[i], labels.cells[i]
-        if label[ROUND] + 8 * width > prices.rounds:
+        label = labels.rows[i]
+        window[:] = labels.cells[i]
+        if label[ROUND] + 8 * width > rounds:
             return REFUSED, best
         code, new, waiting = state[CODE], state[KEPT], state[ASIDE]
-        remaining(shapes, label[KEY], left)
+        remaining(radix, base, label[KEY], left)
         wait_most = last_wait(shapes, label, window, gaps[i], left, runs, cells)
         if wait_most == UNKNOWN:
             return REFUSED, best
-        profile = relaxed.profile[label[NODE]]
+        profile = profile_at[label[NODE]]
         for _ in range(label[LAG]):
-            profile = relaxed.later[profile]
+            profile = later[profile]
         t, cost, due, place, lost = label[ROUND], label[COST], label[DUE], label[PLACE], label[LOST]
         for w in range(wait_most + 1):
             r = t + w
             at = width + w
-            before = np.int64(window[at - 1]) if at - 1 < 2 * width else 0
+            before = window[at - 1] if at - 1 < 2 * width else 0
             if w > 0:
                 # Round r - 1 passes: no later start touches it, its memory is final.
-                profile = relaxed.later[profile]
+                profile = later[profile]
                 if before == capacity:
                     due = NEVER
                 elif r - 1 >= due:
                     break
                 if r - 1 < horizon:
-                    cost += prices.price[r - 1] * (capacity - before)
-            ahead = future(shapes, prices, left, r)
+                    cost += price[r - 1] * (capacity - before)
+            ahead = future(outputs, arrival, least, scale, left, r)
             if w > 0:
                 if cost + ahead > limit:
                     break
                 if packed.present:
                     place = packing_after(packed, place, r - 1)
                     lost += packing_idle(packed, r - 1, r, capacity - before)
-                    if packing_bound(packed, place, lost) > prices.most:
+                    if packing_bound(packed, place, lost) > most_packed:
                         break
-            now = np.int64(window[at]) if at < 2 * width else 0
+            now = window[at] if at < 2 * width else 0
             for k in range(kinds):
                 if not left[k]:
                     continue
-                first, output = shapes.prompt[k] + 1, shapes.output[k]
+                first, output = prompt[k] + 1, outputs[k]
                 if first + now > capacity:
                     break  # all others have prompts at least as long
-                if shapes.arrival[k] > r or (w == 0 and k < label[MARK]) or (shapes.follows[k] and left[k - 1]):
+                if arrival[k] > r or (w == 0 and k < label[MARK]) or (follows[k] and left[k - 1]):
                     continue
-                if not fits(shapes, window, k, at):
+                if not fits(first, output, capacity, window, at):
                     continue
                 child[DUE] = due
-                if r > shapes.arrival[k] and before + first <= capacity:
+                if r > arrival[k] and before + first <= capacity:
                     # Shift rule: it could start a round earlier unless its run, but for the last round,
                     # meets a round that is exactly full.
                     child[DUE] = min(due, r + output - 2)
                     if child[DUE] < r:
                         continue
-                alone = output - shapes.arrival[k] + r
+                alone = output - arrival[k] + r
                 child[LATENCY] = label[LATENCY] + alone
                 if left_after == 0:
-                    if scale * child[LATENCY] + prices.offset <= limit:
+                    if scale * child[LATENCY] + offset <= limit:
                         best = min(best, child[LATENCY])
                     continue
-                child[COST] = cost + (prices.cost[r, k] if r < horizon else scale * alone)
+                child[COST] = cost + (start_cost[r, k] if r < horizon else scale * alone)
                 child[NODE], child[LAG], child[GAIN] = 0, 0, 0
-                if relaxed.present:
-                    c = relaxed.class_of[k]
-                    reached, moved = relaxed.to[profile, c], relaxed.moved[profile, c]
+                if relaxation:
+                    c = class_of[k]
+                    reached, moved = to[profile, c], moved_by[profile, c]
                     if reached < 0:
                         return REFUSED, best
-                    to_go = relaxed.cost[left_after, reached]
-                    child[NODE], child[LAG], child[GAIN] = reached, -moved, label[GAIN] - relaxed.reward[k]
-                    bound = scale * (child[LATENCY] + left_after * (r + moved)) + child[GAIN] + prices.offset + to_go
-                    if bound > limit:
+                    child[NODE], child[LAG], child[GAIN] = reached, -moved, label[GAIN] - reward[k]
+                    bound = scale * (child[LATENCY] + left_after * (r + moved)) + child[GAIN] + offset
+                    if bound + to_go[left_after, reached] > limit:
                         continue
                 child[PLACE], child[LOST] = 0, 0
                 if packed.present:
                     child[PLACE], gained = packing_start(shapes, packed, place, r, k)
                     child[LOST] = lost - gained
-                    if packing_bound(packed, child[PLACE], child[LOST]) > prices.most:
+                    if packing_bound(packed, child[PLACE], child[LOST]) > most_packed:
                         continue
-                most = limit - (ahead - least_cost(shapes, prices, k, r))
+                most = limit - (ahead - least_cost(outputs, arrival, least, scale, k, r))
                 if child[COST] > most:
                     continue
-                kept_cells = max(0, 2 * width - w)
-                cells[:kept_cells] = window[w:]
-                cells[kept_cells:] = 0
-                add_run(shapes, cells, k, width, 1)
-                child[KEY], child[ROUND], child[MARK] = label[KEY] - shapes.radix[k], r, k
+                for u in range(len(cells)):
+                    cells[u] = window[w + u] if w + u < 2 * width else 0
+                add_run(first, output, cells, width, 1)
+                child[KEY], child[ROUND], child[MARK] = label[KEY] - radix[k], r, k
                 left[k] -= 1
-                fine = forward(shapes, prices, packed, child, left, cells, most)
-                fine = fine and child[COST] + future(shapes, prices, left, child[ROUND]) <= limit
-                fine = fine and (not packed.present or packing_bound(packed, child[PLACE], child[LOST]) <= prices.most)
+                fine = forward(
+                    prompt, outputs, arrival, smaller, capacity, width, price, priced, packed, child, left, cells, most
+                )
+                fine = fine and child[COST] + future(outputs, arrival, least, scale, left, child[ROUND]) <= limit
+                fine = fine and (not packed.present or packing_bound(packed, child[PLACE], child[LOST]) <= most_packed)
                 if fine:
                     code_read, code = number_at(codes, code)
-                    moved_on = cells[min(child[ROUND] - r, 2 * width) :][: 2 * width]
+                    on = min(child[ROUND] - r, 2 * width)
                     if code_read == 0:
-                        if new == len(kept.rows):
+                        if new == len(kept_rows):
                             return NO_ROOM, best
                         child[RUNS] = state[RUN] + new
                         runs[child[RUNS], 0], runs[child[RUNS], 1], runs[child[RUNS], 2] = k, r, label[RUNS]
-                        kept.rows[new], kept.cells[new] = child, moved_on
+                        for u in range(COLUMNS):
+                            kept_rows[new, u] = child[u]
+                        for u in range(2 * width):
+                            kept_cells[new, u] = cells[on + u]
                         new += 1
                     else:
                         wait, code = number_at(codes, code)
-                        if code_read < 0 or wait < 0 or wait > prices.rounds:
+                        if code_read < 0 or wait < 0 or wait > rounds:
                             return REFUSED, best
                         dominator = new - 1 - unzigzag(code_read - 1)
                         if dominator < 0:
                             return REFUSED, best
                         if dominator < new:
-                            better = kept.rows[dominator], kept.cells[dominator]
-                            if not dominates(shapes, *better, child, moved_on, wait, left_after, left):
+                            if not dominates(
+                                arrival, width, kept_rows, kept_cells, dominator, child, cells, on, wait, left_after,
+                                left
+                            ):  # fmt: skip
                                 return REFUSED, best
                         else:
-                            if waiting == len(aside.rows):
+                            if waiting == len(aside_rows):
                                 return NO_ROOM_ASIDE, best
-                            aside.rows[waiting], aside.cells[waiting] = child, moved_on
+                            aside_rows[waiting], aside_cells[waiting] = child, cells[on : on + 2 * width]
                             named[waiting, 0], named[waiting, 1] = dominator, wait
                             waiting += 1
                 left[k] += 1
@@ -502,9 +517,11 @@ def all_dominated(shapes, kept, aside, named, state, left_after):
         dominator, child = named[x, 0], aside.rows[x]
         if dominator >= state[KEPT]:
             return False
-        remaining(shapes, child[KEY], left)
-        better = kept.rows[dominator], kept.cells[dominator]
-        if not dominates(shapes, *better, child, aside.cells[x], named[x, 1], left_after, left):
+        remaining(shapes.radix, shapes.base, child[KEY], left)
+        cells, wait = aside.cells[x], named[x, 1]
+        if not dominates(
+            shapes.arrival, shapes.width, kept.rows, kept.cells, dominator, child, cells, 0, wait, left_after, left
+        ):
             return False
     return True
 
@@ -516,8 +533,9 @@ def least_bound(shapes, prices, relaxed, packed, labels, size, left_after):
     least = NEVER
     for i in range(size):
         label = labels.rows[i]
-        remaining(shapes, label[KEY], left)
-        best = label[COST] + future(shapes, prices, left, label[ROUND])
+        remaining(shapes.radix, shapes.base, label[KEY], left)
+        ahead = future(shapes.output, shapes.arrival, prices.least, prices.scale, left, label[ROUND])
+        best = label[COST] + ahead
         if relaxed.present:
             to_go = relaxed.cost[left_after, label[NODE]]
             waited = prices.scale * (label[LATENCY] + left_after * (label[ROUND] - label[LAG]))
