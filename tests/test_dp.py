@@ -225,6 +225,27 @@ def test_many_types_without_an_exact_key() -> None:
     assert verify(result).optimal
 
 
+def test_more_than_four_types_kept_apart() -> None:
+    """Classes of one type each count the requests of that type: the path of the relaxation is a schedule, the best.
+
+    Types here are ordered by prompt, and would be by output as classes. CP-SAT finds 684 as well.
+    """
+    result = solve(Instance.from_rows(60, [(14, 25), (12, 30, 2), (5, 29, 2), (2, 29, 3), (12, 24)]), "dp")
+    assert (result.total_latency, result.statistics["classes"]) == (684, 5)
+    assert verify(result).optimal
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_five_types_of_small_profiles(seed: int) -> None:
+    """The graph of all of them is small enough; whatever proves the optimum, the verifier and CP-SAT agree."""
+    rng = np.random.default_rng(seed)
+    rows = [(int(rng.integers(0, 5)), int(rng.integers(1, 7)), int(rng.integers(1, 4))) for _ in range(5)]
+    instance = Instance.from_rows(12, rows)
+    result = solve(instance, "dp")
+    assert verify(result).optimal
+    assert result.total_latency == solve(instance, "cp-sat").total_latency
+
+
 def test_one_worker_and_two_agree_to_the_last_code() -> None:
     """Proofs are reproducible: threads may not change what is kept or which dominator is named."""
     instance = Instance.from_rows(30, [(2, 13, 8), (3, 6, 8), (1, 9, 4)])

@@ -191,11 +191,8 @@ def relax(
     class_of, graph = found
     types = instance.types
     number = len(graph.output)
-    size: IntArray = types.count
-    multiplier: np.ndarray = guess
-    if number < len(types):
-        size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
-        multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
+    size = np.bincount(class_of, weights=types.count, minlength=number).astype(np.int64)
+    multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int(types.count @ lacking)
     cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
@@ -223,7 +220,7 @@ def relax(
             if not direction.any():
                 if number == len(types) and not instance.has_arrivals:
                     # Nothing is relaxed here: the path is a schedule, and an optimal one.
-                    monitor.offer(types.starts_of_requests(np.argsort(class_of)[kind], start))
+                    monitor.offer(types.starts_of_requests(kind, start))
                 break
             if value > scale * (upper - 1):
                 break
@@ -258,7 +255,8 @@ def finest_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntA
     # As many classes as types have been tried before where there are few.
     most = len(instance.types) - (len(instance.types) <= ALL_TYPES)
     for number in range(1, min(most, MAX_CLASSES) + 1):
-        class_of = classes_of(instance, number)
+        # Classes of one type each are numbered as the types are.
+        class_of = classes_of(instance, number) if number < len(instance.types) else np.arange(number)
         prompt, output = np.full((2, number), instance.capacity)
         np.minimum.at(prompt, class_of, instance.types.prompt)
         np.minimum.at(output, class_of, instance.types.output)
