@@ -134,7 +134,7 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
         attempts, packed_s = THOROUGH_FEW if few else THOROUGH, 0.0
         first = 1 if hopeless(instance, proof, 0) else 0
         for number, attempt in enumerate(attempts[first:], first):
-            if number <= 1 and not (few and number == 0):
+            if number == 1 or (number == 0 and not few):
                 search = sharpened(search, TOLERANCE if number == 0 else 0.0)
                 price_bound = search.ceiling(search.root_bound)
             wanted_s, share = attempt.packing_s, PACKING_SHARE
@@ -191,7 +191,9 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
 def quick_attempts(instance: Instance) -> tuple[Attempt, ...]:
     """The quick attempts that suit the numbers of types and requests."""
     types, n = len(instance.types), instance.n
-    first = AT_ONCE if n <= FEWEST_REQUESTS else QUICK if n <= FEW_REQUESTS or types > ALL_TYPES else PACED
+    first = PACED if n > FEW_REQUESTS and types <= ALL_TYPES else QUICK
+    if n <= FEWEST_REQUESTS:
+        first = AT_ONCE
     if types > ALL_TYPES:
         return (first,)
     if types <= 2:

@@ -1041,8 +1041,9 @@ def next_labels(labels, children, kept, shapes):
         cells[2 * width :] = 0
         start(cells, width + children.start[i] - labels.time[p], shapes.demand, kind, width)
         move = min(children.time[i] - labels.time[p], np.int64(6 * width))
-        for u in range(2 * width):
-            window[j, u] = cells[move + u]
+        to, at = np.uint64(j), np.uint64(move)
+        for u in range(np.uint64(2 * width)):
+            window[to, u] = cells[at + u]
         for k in range(kinds):
             rem[j, k] = labels.rem[p, k]
         rem[j, kind] -= 1
