@@ -16,7 +16,7 @@ from kvopt.cli import app
 from kvopt.errors import InputError, UnknownNameError
 from kvopt.generate import FAMILIES, generate
 from kvopt.generate.chat import AZURE_OUTPUT, AZURE_PERCENT, AZURE_PROMPT, LMSYS
-from kvopt.generate.classic import COUNTEREXAMPLES, LESSONS
+from kvopt.generate.classic import BASELINES, COUNTEREXAMPLES, LESSONS
 from kvopt.generate.worst import WORST_RATIOS
 from kvopt.model import Schedule
 from kvopt.verify import verify
@@ -205,6 +205,15 @@ def test_staggering_lesson():
     assert (staggered, solve(instance, "mc-sf").total_latency) == (52, 60)
 
 
+@pytest.mark.parametrize("number", range(1, 7))
+def test_baseline(number):
+    """The optima that another programme found are proved."""
+    result = solve(generate("baseline", number=number), "dp")
+    assert len(BASELINES) == 6
+    assert verify(result).optimal
+    assert result.total_latency == BASELINES[number - 1].optimum
+
+
 @pytest.mark.parametrize(
     ("family", "parameters", "message"),
     [
@@ -227,6 +236,7 @@ def test_staggering_lesson():
         ("worst-ratio", {"number": 9}, "within 1..8"),
         ("teaching", {"number": 0}, "within 1..7"),
         ("teaching", {"seed": 1}, "takes no seed"),
+        ("baseline", {"number": 7}, "within 1..6"),
         ("types", {"requests": 10**20}, "requests must be an integer within 0..10000000"),
         ("model2", {"rounds": 10**9}, "rounds must be an integer within"),
         ("adversarial-sf", {"capacity": 2**31}, "capacity must be an integer within 0..2147483647"),

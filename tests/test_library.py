@@ -106,7 +106,7 @@ def test_index_and_page_are_up_to_date():
     assert (INSTANCES / "README.md").read_text() == readme(entries)
 
 
-@pytest.mark.parametrize("family", ["counterexamples", "teaching"])
+@pytest.mark.parametrize("family", ["counterexamples", "teaching", "baseline"])
 def test_small_families_verify(family):
     """The whole check on the small families; `make verify-instances` runs it on all."""
     assert verify_library(INSTANCES, family)[1] == []

@@ -20,7 +20,7 @@ def generate(
         str,
         typer.Argument(
             help="types, different, arrivals, a100, identical, model1, model2, adversarial-sf, adversarial-svf, "
-            "lmsys-like, azure-like, counterexample, worst-ratio or teaching.",
+            "lmsys-like, azure-like, counterexample, worst-ratio, teaching or baseline.",
             autocompletion=family_names,
         ),
     ],
@@ -33,7 +33,9 @@ def generate(
     copies: Annotated[
         int | None, typer.Option(help="adversarial-sf, adversarial-svf: requests with a long prompt.")
     ] = None,
-    number: Annotated[int | None, typer.Option(help="counterexample, worst-ratio, teaching: which one.")] = None,
+    number: Annotated[
+        int | None, typer.Option(help="counterexample, worst-ratio, teaching, baseline: which one.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random families (default 0).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the instance.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Instance file, - for standard output.")] = "-",

@@ -39,6 +39,7 @@ FAMILIES: dict[str, str] = {
     "counterexample": "kvopt.generate.classic:counterexample",
     "worst-ratio": "kvopt.generate.worst:worst_ratio",
     "teaching": "kvopt.generate.classic:teaching",
+    "baseline": "kvopt.generate.classic:baseline",
 }
 
 

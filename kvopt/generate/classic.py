@@ -1,4 +1,4 @@
-"""Small instances with a point to make: the counterexamples to shortest-first, and lessons."""
+"""Instances made by hand: the counterexamples to shortest-first, lessons, and the baseline of general solvers."""
 
 from __future__ import annotations
 
@@ -52,6 +52,26 @@ LESSONS = (
 )  # fmt: skip
 
 
+class Baseline(NamedTuple):
+    """General solvers were timed on it when the goals of the engine were set; rows are (prompt, output, count)."""
+
+    title: str
+    capacity: int
+    rows: tuple[tuple[int, int, int], ...]
+    optimum: int
+
+
+#: Chosen before the engine was written; the optima were found then, by another programme.
+BASELINES = (
+    Baseline("k2-n020-m34", 34, ((2, 5, 9), (3, 17, 11)), 744),
+    Baseline("k2-n020-m30", 30, ((2, 13, 9), (3, 6, 11)), 556),
+    Baseline("k2-n040-m30", 30, ((2, 13, 17), (3, 6, 23)), 1930),
+    Baseline("k2-n060-m30", 30, ((2, 13, 25), (3, 6, 35)), 4125),
+    Baseline("k3-n020-m36", 36, ((2, 20, 9), (5, 9, 4), (5, 10, 7)), 1075),
+    Baseline("k3-n040-m46", 46, ((2, 11, 12), (2, 19, 13), (3, 1, 15)), 1313),
+)
+
+
 def counterexample(*, number: int = 1) -> Instance:
     """Row `number` (1..9) of `COUNTEREXAMPLES`; both values are in `meta`."""
     case = chosen(COUNTEREXAMPLES, number)
@@ -63,6 +83,12 @@ def teaching(*, number: int = 1) -> Instance:
     """Lesson `number` (1..7) of `LESSONS`."""
     lesson = chosen(LESSONS, number)
     return Instance.from_rows(lesson.capacity, lesson.rows, meta={"lesson": lesson.title, "point": lesson.point})
+
+
+def baseline(*, number: int = 1) -> Instance:
+    """Row `number` (1..6) of `BASELINES`; its optimum is in `meta`."""
+    case = chosen(BASELINES, number)
+    return Instance.from_rows(case.capacity, case.rows, meta={"optimum": case.optimum})
 
 
 def chosen(cases: tuple[Any, ...], number: int) -> Any:

@@ -53,6 +53,7 @@ FAMILIES = {
         "exact computation",
     ),
     "teaching": ("one point each, small enough for a blackboard", "by hand"),
+    "baseline": ("few types; general solvers were timed on these when the goals of the engine were set", "by hand"),
     "types": ("K = 1..4 types, n = 10..200, M 30-50, prompts 1-5, outputs 1-20", "`kvopt generate types`"),
     "different": (
         "all requests different, n = 6..24, M 30-50, prompts 1-5, outputs up to M - prompt",

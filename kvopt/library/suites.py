@@ -8,7 +8,7 @@ from typing import Any
 
 from kvopt.errors import InputError
 from kvopt.generate import generate
-from kvopt.generate.classic import COUNTEREXAMPLES, LESSONS
+from kvopt.generate.classic import BASELINES, COUNTEREXAMPLES, LESSONS
 from kvopt.generate.worst import WORST_RATIOS
 from kvopt.io.formats import read, write
 
@@ -38,6 +38,12 @@ def teaching() -> Iterator[Recipe]:
     """The lessons, by title."""
     for number, lesson in enumerate(LESSONS, 1):
         yield lesson.title, "teaching", {"number": number}
+
+
+def baseline() -> Iterator[Recipe]:
+    """The baseline of general solvers, by title."""
+    for number, case in enumerate(BASELINES, 1):
+        yield f"baseline-{case.title}", "baseline", {"number": number}
 
 
 def types() -> Iterator[Recipe]:
@@ -85,6 +91,7 @@ def azure_like() -> Iterator[Recipe]:
 #: family of the library -> its recipes
 SUITES: dict[str, Callable[[], Iterator[Recipe]]] = {
     "azure-like": azure_like,
+    "baseline": baseline,
     "counterexamples": counterexamples,
     "different": different,
     "lmsys-like": lmsys_like,
