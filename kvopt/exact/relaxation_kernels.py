@@ -1,4 +1,7 @@
-"""Numba kernels of the state-space relaxation (`kvopt.exact.relaxation`): graph of profiles, costs to go, a path."""
+"""Numba kernels of the state-space relaxation (`kvopt.exact.relaxation`): graph of profiles, costs to go, a path.
+
+Innermost loops index with unsigned integers: a signed index may count from the end, which costs a test for each access.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ class Shapes(NamedTuple):
         Tokens held in the rounds after a start.
     test : uint64 array of shape (K, words)
         Added to tokens held by others, it sets the highest bit of the cells in which there is no room.
-    used : int64 array of shape (K,)
+    used : uint64 array of shape (K,)
         Words that a demand reaches into.
-    easy : int64 array
+    easy : uint64 array
         Those of which one fits wherever any fits.
     log_cells : int
         Logarithm to base 2 of the cells in a word.
@@ -44,7 +47,7 @@ def packed_shapes(prompt, output, capacity):
     bits = 64 // cells
     kinds, words = len(prompt), (output.max() + cells - 1) // cells
     demand, test = np.zeros((kinds, words), dtype=np.uint64), np.zeros((kinds, words), dtype=np.uint64)
-    used, easy = (output + cells - 1) // cells, np.empty(kinds, dtype=np.int64)
+    used, easy = ((output + cells - 1) // cells).astype(np.uint64), np.empty(kinds, dtype=np.uint64)
     found = 0
     for k in range(kinds):
         for u in range(words * cells):
@@ -65,17 +68,17 @@ def packed_shapes(prompt, output, capacity):
 
 @njit(cache=True, nogil=True, inline="always")
 def word_from(words, at, i, log_cells):
-    """Word i of a profile moved on by `at` cells; there is a word behind it."""
-    first = (at >> log_cells) + i
+    """Word i (unsigned) of a profile moved on by `at` cells; there is a word behind it."""
+    first = np.uint64(at >> log_cells) + i
     shift = np.uint64((at & ((1 << log_cells) - 1)) << (6 - log_cells))
     # In two steps, because a shift by 64 bits would be none.
-    return words[first] >> shift | (words[first + 1] << np.uint64(1)) << (np.uint64(63) - shift)
+    return words[first] >> shift | (words[first + np.uint64(1)] << np.uint64(1)) << (np.uint64(63) - shift)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def room_for(words, at, k, shapes):
     """Whether a request of shape k fits from cell `at` on."""
-    full = np.uint64(0x8080808080808080 if shapes.log_cells == 3 else 0x8000800080008000)
+    full, k = np.uint64(0x8080808080808080 if shapes.log_cells == 3 else 0x8000800080008000), np.uint64(k)
     for i in range(shapes.used[k]):
         if (word_from(words, at, i, shapes.log_cells) + shapes.test[k, i]) & full:
             return False
@@ -87,7 +90,7 @@ def rounds_to_start(words, shapes):
     """Rounds until any request fits."""
     moved = 0
     while True:
-        for i in range(len(shapes.easy)):
+        for i in range(np.uint64(len(shapes.easy))):
             if room_for(words, moved, shapes.easy[i], shapes):
                 return moved
         moved += 1
@@ -98,8 +101,8 @@ def closure(halt, prompt, output, capacity, max_arcs):
     """All memory profiles reachable by starts of any classes, and their arcs (see `ProfileGraph`)."""
     kinds = prompt.shape[0]
     shapes = packed_shapes(prompt, output, capacity)
-    width = shapes.demand.shape[1]
-    profile = np.zeros((256, width), dtype=np.uint64)
+    width = np.uint64(shapes.demand.shape[1])
+    profile = np.zeros((256, shapes.demand.shape[1]), dtype=np.uint64)
     busy, depth = np.zeros(256, dtype=np.int32), np.zeros(256, dtype=np.int32)
     first = np.zeros(256, dtype=np.int64)
     size = 1024
@@ -107,13 +110,14 @@ def closure(halt, prompt, output, capacity, max_arcs):
     target = np.empty(1 << 12, dtype=np.int32)
     move = np.empty(1 << 12, dtype=np.int16)
     # A profile, and one right after a start; behind both as many words without tokens.
-    cells, child = np.zeros(2 * width + 1, dtype=np.uint64), np.zeros(2 * width + 1, dtype=np.uint64)
+    behind = 2 * shapes.demand.shape[1] + 1
+    cells, child = np.zeros(behind, dtype=np.uint64), np.zeros(behind, dtype=np.uint64)
     slot[hash_words(profile, 0) & np.uint64(size - 1)] = 0
     nodes, arcs, at = 1, 0, 0
     complete, looks = True, 0
     while at < nodes:
         for i in range(width):
-            cells[i] = profile[at, i]
+            cells[i] = profile[np.uint64(at), i]
         first[at] = arcs
         needed = (busy[at] + 1) * kinds
         # What has been found will take more arcs than there may be, if it takes as many as what has been expanded.
@@ -129,7 +133,7 @@ def closure(halt, prompt, output, capacity, max_arcs):
             move = np.concatenate((move, np.empty_like(move)))
         if nodes + needed > profile.shape[0]:
             larger = max(needed, profile.shape[0])
-            profile = np.concatenate((profile, np.zeros((larger, width), dtype=np.uint64)))
+            profile = np.concatenate((profile, np.zeros((larger, profile.shape[1]), dtype=np.uint64)))
             busy = np.concatenate((busy, np.zeros(larger, dtype=np.int32)))
             depth = np.concatenate((depth, np.zeros(larger, dtype=np.int32)))
             first = np.concatenate((first, np.zeros(larger, dtype=np.int64)))
@@ -142,11 +146,11 @@ def closure(halt, prompt, output, capacity, max_arcs):
                 if not room_for(cells, w, k, shapes):
                     continue
                 for i in range(width):
-                    child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[k, i]
+                    child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[np.uint64(k), i]
                 moved = rounds_to_start(child, shapes)
                 # A candidate for the next node is written where it would be.
                 for i in range(width):
-                    profile[nodes, i] = word_from(child, moved, i, shapes.log_cells)
+                    profile[np.uint64(nodes), i] = word_from(child, moved, i, shapes.log_cells)
                 h = hash_words(profile, nodes) & np.uint64(size - 1)
                 while slot[h] >= 0 and not same_words(profile, slot[h], nodes):
                     h = (h + np.uint64(1)) & np.uint64(size - 1)
@@ -170,7 +174,8 @@ def closure(halt, prompt, output, capacity, max_arcs):
 def hash_words(profile, c):
     """A 64-bit hash of profile c, good in its low bits."""
     h = np.uint64(1469598103934665603)
-    for i in range(profile.shape[1]):
+    c = np.uint64(c)
+    for i in range(np.uint64(profile.shape[1])):
         h = (h ^ profile[c, i]) * np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(32)
     h *= np.uint64(0x9E3779B97F4A7C15)
@@ -180,8 +185,8 @@ def hash_words(profile, c):
 @njit(cache=True, nogil=True, inline="always")
 def same_words(profile, a, b):
     """Whether profiles a and b are equal."""
-    differ = np.uint64(0)
-    for i in range(profile.shape[1]):
+    differ, a, b = np.uint64(0), np.uint64(a), np.uint64(b)
+    for i in range(np.uint64(profile.shape[1])):
         differ |= profile[a, i] ^ profile[b, i]
     return differ == 0
 
@@ -202,21 +207,21 @@ def hash_table(profile, count, size):
 def starts_only(first, busy, target, move, kinds):
     """The arcs that are starts, for the sweeps: where those of each node begin, wait, rounds in all, class, target."""
     nodes = busy.shape[0]
-    begin = np.zeros(nodes + 1, dtype=np.int64)
+    begin = np.zeros(nodes + 1, dtype=np.uint64)
     size = 0
     for arc in range(target.shape[0]):
         size += target[arc] >= 0
     wait, lag = np.empty(size, dtype=np.int16), np.empty(size, dtype=np.int16)
-    kind, to = np.empty(size, dtype=np.int16), np.empty(size, dtype=np.int32)
-    at = 0
+    kind, to = np.empty(size, dtype=np.uint16), np.empty(size, dtype=np.uint32)
+    at = np.uint64(0)
     for c in range(nodes):
-        arc = first[c]
+        arc = np.uint64(first[c])
         for w in range(busy[c] + 1):
             for k in range(kinds):
                 if target[arc] >= 0:
                     wait[at], lag[at], kind[at], to[at] = w, w + move[arc], k, target[arc]
-                    at += 1
-                arc += 1
+                    at += np.uint64(1)
+                arc += np.uint64(1)
         begin[c + 1] = at
     return begin, wait, lag, kind, to
 
@@ -224,20 +229,20 @@ def starts_only(first, busy, target, move, kinds):
 @njit(cache=True, nogil=True)
 def sweep(cost, j, lo, hi, scale, start_cost, begin, wait, lag, kind, to):
     """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
+    before, row, later = cost[j - 1], cost[j], scale * (j - 1)
     # From the empty worker j starts cost no more than from any other: once waiting makes up for that, stop.
     floor = np.int64(2**62)
     for arc in range(begin[1]):
-        floor = min(floor, start_cost[kind[arc]] + scale * lag[arc] * (j - 1) + cost[j - 1, to[arc]])
-    for c in range(lo, hi):
+        floor = min(floor, start_cost[kind[arc]] + later * lag[arc] + before[to[arc]])
+    for c in range(np.uint64(lo), np.uint64(hi)):
         best = np.int64(2**62)
-        for arc in range(begin[c], begin[c + 1]):
-            idle = scale * wait[arc] * j
-            if idle + floor >= best:
+        for arc in range(begin[c], begin[c + np.uint64(1)]):
+            waited = scale * wait[arc]
+            if waited * j + floor >= best:
                 break
             # The wait delays all j requests, the rounds after the start all but the one that starts.
-            delay = idle + scale * (lag[arc] - wait[arc]) * (j - 1)
-            best = min(best, delay + start_cost[kind[arc]] + cost[j - 1, to[arc]])
-        cost[j, c] = best
+            best = min(best, waited + later * lag[arc] + start_cost[kind[arc]] + before[to[arc]])
+        row[c] = best
 
 
 @njit(cache=True, nogil=True)

@@ -36,10 +36,11 @@ class Layers(NamedTuple):
     ----------
     first : int64 array of shape (n + 2,)
         First state after so many starts, and at the end the number of states.
-    begin : int64 array of shape (states + 1,)
+    begin : uint64 array of shape (states + 1,)
         First arc of each state.
-    kind, wait, lag : int16 arrays, one entry for each arc
-    to : int32 array
+    kind : uint16 array, one entry for each arc
+    wait, lag : int16 arrays
+    to : uint32 array
         State that the arc leads to.
     """
 
@@ -78,21 +79,22 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
     arc_first, busy, target, move = graph
     kinds, classes = len(prompt), class_of.max() + 1
     shapes = packed_shapes(prompt, output, capacity)
-    width = shapes.demand.shape[1]
-    kind, wait = np.empty(1 << 12, dtype=np.int16), np.empty(1 << 12, dtype=np.int16)
-    lag, to = np.empty(1 << 12, dtype=np.int16), np.empty(1 << 12, dtype=np.int32)
-    begin, first = np.zeros(1 << 10, dtype=np.int64), np.zeros(n + 2, dtype=np.int64)
+    words = shapes.demand.shape[1]
+    width = np.uint64(words)
+    kind, wait = np.empty(1 << 12, dtype=np.uint16), np.empty(1 << 12, dtype=np.int16)
+    lag, to = np.empty(1 << 12, dtype=np.int16), np.empty(1 << 12, dtype=np.uint32)
+    begin, first = np.zeros(1 << 10, dtype=np.uint64), np.zeros(n + 2, dtype=np.int64)
     # A profile, and one right after a start; behind both as many words without tokens.
-    cells, child = np.zeros(2 * width + 1, dtype=np.uint64), np.zeros(2 * width + 1, dtype=np.uint64)
+    cells, child = np.zeros(2 * words + 1, dtype=np.uint64), np.zeros(2 * words + 1, dtype=np.uint64)
     # The states of a layer: profile and its busy rounds, least cost from the root, profile in the relaxation and
     # rounds it is behind.
-    profile, length = np.zeros((1, width), dtype=np.uint64), np.zeros(1, dtype=np.int64)
+    profile, length = np.zeros((1, words), dtype=np.uint64), np.zeros(1, dtype=np.int64)
     cost, node, behind = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32)
     size, states, arcs = 1, 0, 0
     for j in range(n, 0, -1):
         first[n - j] = states
         room, slots, found = 256, 1024, 0
-        new_profile, new_length = np.zeros((room, width), dtype=np.uint64), np.empty(room, dtype=np.int64)
+        new_profile, new_length = np.zeros((room, words), dtype=np.uint64), np.empty(room, dtype=np.int64)
         new_cost = np.empty(room, dtype=np.int64)
         new_node, new_behind = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
         slot = np.full(slots, -1, dtype=np.int32)
@@ -103,7 +105,7 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
                 return EXCEEDED, Layers(first, begin, kind, wait, lag, to)
             begin[states + x] = arcs
             for i in range(width):
-                cells[i] = profile[x, i]
+                cells[i] = profile[np.uint64(x), i]
             for w in range(length[x] + 1):
                 waited = cost[x] + scale * w * j
                 # From the empty worker the rest costs no more than from any other.
@@ -113,7 +115,7 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
                     if not room_for(cells, w, k, shapes):
                         continue
                     for i in range(width):
-                        child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[k, i]
+                        child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[np.uint64(k), i]
                     moved = rounds_to_start(child, shapes)
                     before = min(np.int64(behind[x]) + w, np.int64(busy[node[x]]))
                     arc = arc_first[node[x]] + before * classes + class_of[k]
@@ -122,13 +124,14 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
                     if value - scale * ahead * (j - 1) + to_go[j - 1, target[arc]] > limit:
                         continue
                     if found + 1 >= room:
-                        new_profile = np.append(new_profile, np.zeros_like(new_profile)).reshape(-1, width)
+                        new_profile = np.append(new_profile, np.zeros_like(new_profile)).reshape(-1, words)
                         new_length = np.append(new_length, new_length)
                         new_cost, room = np.append(new_cost, new_cost), 2 * room
                         new_node, new_behind = np.append(new_node, new_node), np.append(new_behind, new_behind)
                     # After the last start only the cost matters: all profiles are one.
                     for i in range(width):
-                        new_profile[found, i] = word_from(child, moved, i, shapes.log_cells) if j > 1 else np.uint64(0)
+                        word = word_from(child, moved, i, shapes.log_cells) if j > 1 else np.uint64(0)
+                        new_profile[np.uint64(found), i] = word
                     h = hash_words(new_profile, found) & np.uint64(slots - 1)
                     while slot[h] >= 0 and not same_words(new_profile, slot[h], found):
                         h = (h + np.uint64(1)) & np.uint64(slots - 1)
@@ -158,23 +161,25 @@ def generate(halt, prompt, output, capacity, class_of, reward, scale, n, graph, 
 
 
 @njit(cache=True, nogil=True, inline="always")
-def arc_cost(layers, a, j, scale, start_cost):
+def arc_cost(start_cost, wait, lag, j, scale):
     """Waiting delays all j requests, the rounds after the start all but the one that starts."""
-    wait = np.int64(layers.wait[a])
-    return scale * (wait * j + (layers.lag[a] - wait) * (j - 1)) + start_cost[layers.kind[a]]
+    return scale * (np.int64(wait) + np.int64(lag) * (j - 1)) + start_cost
 
 
 @njit(cache=True, nogil=True)
 def costs_to_go(layers, n, scale, start_cost):
     """Least cost from each state to the end, shape (states,)."""
-    cost = np.full(layers.first[n + 1], NEVER)
-    cost[layers.first[n] :] = 0
+    first, begin, kind, wait, lag, to = layers
+    cost = np.full(first[n + 1], NEVER)
+    cost[first[n] :] = 0
     for j in range(1, n + 1):
-        for state in range(layers.first[n - j], layers.first[n - j + 1]):
-            for a in range(layers.begin[state], layers.begin[state + 1]):
+        for state in range(np.uint64(first[n - j]), np.uint64(first[n - j + 1])):
+            best = NEVER
+            for a in range(begin[state], begin[state + np.uint64(1)]):
                 # A state without arcs is a dead end; the sum stays below twice its cost.
-                if cost[layers.to[a]] < NEVER:
-                    cost[state] = min(cost[state], arc_cost(layers, a, j, scale, start_cost) + cost[layers.to[a]])
+                if cost[to[a]] < NEVER:
+                    best = min(best, arc_cost(start_cost[kind[a]], wait[a], lag[a], j, scale) + cost[to[a]])
+            cost[state] = best
     return cost
 
 
@@ -185,11 +190,11 @@ def cheapest(layers, n, scale, start_cost, cost):
     state = now = 0
     for j in range(n, 0, -1):
         for a in range(layers.begin[state], layers.begin[state + 1]):
-            following = cost[layers.to[a]]
-            if following < NEVER and arc_cost(layers, a, j, scale, start_cost) + following == cost[state]:
-                kind[n - j], start[n - j] = layers.kind[a], now + layers.wait[a]
-                now += layers.lag[a]
-                state = layers.to[a]
+            following, wait, lag, k = cost[layers.to[a]], layers.wait[a], layers.lag[a], layers.kind[a]
+            if following < NEVER and arc_cost(start_cost[k], wait, lag, j, scale) + following == cost[state]:
+                kind[n - j], start[n - j] = k, now + wait
+                now += lag
+                state = np.int64(layers.to[a])
                 break
     return kind, start
 
@@ -257,53 +262,55 @@ def refine(halt, layers, n, scale, start_cost, cost, counted, count, limit, most
     state, layers : as of `generate`
     """
     digits = count + 1
-    # States are (old state, starts of the counted type); NEVER: not reached.
-    reached = np.full(len(cost) * digits, NEVER)
+    first, begin = np.zeros(n + 2, dtype=np.int64), np.zeros(1 << 10, dtype=np.uint64)
+    kind, wait = np.empty(1 << 12, dtype=np.uint16), np.empty(1 << 12, dtype=np.int16)
+    lag, target = np.empty(1 << 12, dtype=np.int16), np.empty(1 << 12, dtype=np.uint32)
+    # States are (old state, starts of the counted type): least cost from the root, NEVER where they are not reached.
+    reached, states, arcs = np.full(digits, NEVER), 0, 0
     reached[0] = 0
-    number = np.empty(len(reached), dtype=np.int32)
-    first = np.zeros(n + 2, dtype=np.int64)
-    states, arcs = 0, 0
     for j in range(n, -1, -1):
         first[n - j] = states
-        for state in range(layers.first[n - j], layers.first[n - j + 1]):
+        lo, hi = layers.first[n - j], layers.first[n - j + 1]
+        size = (layers.first[n - j + 2] - hi) * digits if j > 0 else 0
+        # Of the next layer; arcs lead to these until its states have numbers.
+        following, number = np.full(size, NEVER), np.empty(size, dtype=np.uint32)
+        states_after = states + (reached < NEVER).sum()
+        old_arcs = arcs
+        while states_after + 1 >= len(begin):
+            begin = np.append(begin, begin)
+        for state in range(lo, hi):
             if halt[0] or arcs > most:
                 return EXCEEDED, layers
             for digit in range(digits):
-                before = reached[state * digits + digit]
+                before = reached[(state - lo) * digits + digit]
                 if before == NEVER:
                     continue
-                number[state * digits + digit] = states
+                begin[states] = arcs
                 states += 1
                 for a in range(layers.begin[state], layers.begin[state + 1]):
-                    to = layers.to[a]
-                    after = digit + (layers.kind[a] == counted)
+                    k, to = layers.kind[a], np.int64(layers.to[a])
+                    after = digit + (k == counted)
                     if cost[to] == NEVER or after > count or count - after > j - 1:
                         continue
-                    value = before + arc_cost(layers, a, j, scale, start_cost)
-                    if value + cost[to] <= limit:
-                        reached[to * digits + after] = min(reached[to * digits + after], value)
-                        arcs += 1
+                    value = before + arc_cost(start_cost[k], layers.wait[a], layers.lag[a], j, scale)
+                    if value + cost[to] > limit:
+                        continue
+                    place = (to - hi) * digits + after
+                    following[place] = min(following[place], value)
+                    if arcs == len(kind):
+                        kind, wait = np.append(kind, kind), np.append(wait, wait)
+                        lag, target = np.append(lag, lag), np.append(target, target)
+                    kind[arcs], wait[arcs], lag[arcs], target[arcs] = k, layers.wait[a], layers.lag[a], place
+                    arcs += 1
+        numbered = states
+        for place in range(size):
+            if following[place] < NEVER:
+                number[place] = numbered
+                numbered += 1
+        for a in range(old_arcs, arcs):
+            target[a] = number[target[a]]
+        reached = following
     first[n + 1] = states
-    begin = np.empty(states + 1, dtype=np.int64)
-    kind, wait = np.empty(arcs, dtype=np.int16), np.empty(arcs, dtype=np.int16)
-    lag, target = np.empty(arcs, dtype=np.int16), np.empty(arcs, dtype=np.int32)
-    at = 0
-    for j in range(n, -1, -1):
-        for state in range(layers.first[n - j], layers.first[n - j + 1]):
-            for digit in range(digits):
-                before = reached[state * digits + digit]
-                if before == NEVER:
-                    continue
-                begin[number[state * digits + digit]] = at
-                for a in range(layers.begin[state], layers.begin[state + 1]):
-                    to = layers.to[a]
-                    after = digit + (layers.kind[a] == counted)
-                    if cost[to] == NEVER or after > count or count - after > j - 1:
-                        continue
-                    if before + arc_cost(layers, a, j, scale, start_cost) + cost[to] <= limit:
-                        kind[at], wait[at], lag[at] = layers.kind[a], layers.wait[a], layers.lag[a]
-                        target[at] = number[to * digits + after]
-                        at += 1
-    begin[states] = at
+    begin[states] = arcs
     done = ALIVE if first[n] < states else EMPTY
-    return done, Layers(first, begin, kind, wait, lag, target)
+    return done, Layers(first, begin[: states + 1].copy(), kind[:arcs], wait[:arcs], lag[:arcs], target[:arcs])
