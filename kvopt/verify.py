@@ -2100,7 +2100,8 @@ def main(arguments: Sequence[str]) -> int:
                 raw.append(json.load(file, parse_constant=no_number))
         problem = problem_of(raw[0])
     except (OSError, EOFError, ValueError, RecursionError, zlib.error, Refusal) as error:
-        print(f"{arguments[min(len(raw), 1)]}: {error}", file=sys.stderr)
+        # What is read but refused is the instance.
+        print(f"{arguments[0 if isinstance(error, Refusal) else min(len(raw), 1)]}: {error}", file=sys.stderr)
         return 2
     verification = verify_result(problem, raw[1])
     print(f"{verification.verdict}  total latency {verification.total_latency}, bound {verification.lower_bound}")

@@ -500,7 +500,8 @@ def test_generated_suites_vary_every_parameter() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no-such-suite", "no instance found; known: speed"),
+        ("no-such-suite", "no instance found; known: speed, large"),
+        ("types:requests=4,requests=5", "requests is given twice"),
         ("types:requests", "expected PARAMETER=VALUES"),
         ("types:requests=x", "expected whole numbers"),
         ("types:requests=9-3", "falls"),

@@ -103,3 +103,19 @@ def test_feasible_results_contradict_only_through_bounds() -> None:
     assert contradictions(rows[:2]) == []
     assert isinstance(attempt(INSTANCE, "forger", Monitor(INSTANCE)).error, str)
     assert SolverError.__name__ in attempt(INSTANCE, "forger", Monitor(INSTANCE)).error
+
+
+def test_names_are_shown_as_they_are(tmp_path) -> None:
+    """No markup and no escapes in the name of a file's instance."""
+    path = tmp_path / "a.json"
+    write(Instance(capacity=5, prompt=[1, 1], output=[1, 3], name="a [/red] :smile: \x1b[31m"), path)
+    for arguments in (["crosscheck", str(path), "--solvers", "mc-sf"], ["simulate", str(path), "--policy", "mc-sf"]):
+        run = CliRunner().invoke(app, arguments)
+        assert run.exit_code == 0
+        assert "a [/red] :smile: \\x1b[31m" in run.stdout
+
+
+def test_brute_force_refuses_long_horizons() -> None:
+    """It keeps memory round by round."""
+    instance = Instance(capacity=2_000_000, prompt=[0, 0], output=[1_000_000, 1_000_000])
+    assert "at most 1,000,000 rounds" in str(attempt(instance, "brute-force", Monitor(instance)).error)

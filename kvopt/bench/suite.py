@@ -104,7 +104,7 @@ def library_folder() -> Path:
 def known(folder: Path) -> list[str]:
     """Names of the suites that need no file name."""
     families = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return [*SELECTIONS, *sorted(families)]
+    return [*SELECTIONS, "large", *sorted(families)]
 
 
 def library_cases(folder: Path, family: str, group: Callable[[str, Instance], str | None]) -> list[Case]:
@@ -133,6 +133,8 @@ def generated_cases(family: str, settings: str) -> list[Case]:
         name, equals, numbers = setting.partition("=")
         if not equals:
             raise InputError(f"family {family!r}: expected PARAMETER=VALUES, got {setting!r}")
+        if name in values:
+            raise InputError(f"family {family!r}: {name} is given twice")
         values[name] = whole_numbers(numbers, f"family {family!r}, {name}")
     varied = [name for name in values if name != "seed" and len(values[name]) > 1]
     cases = []

@@ -17,6 +17,7 @@ from kvopt.cli.console import (
     echo_json,
     interruptible,
     say,
+    visible,
     watched,
 )
 
@@ -104,8 +105,9 @@ def show(rows: Sequence[Row], name: str) -> None:
     """The table on standard output."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=name, title_justify="left")
+    table = Table(title=Text(visible(name)), title_justify="left")
     for heading in ("solver", "total latency", "lower bound", "status", "verified", "seconds"):
         table.add_column(heading, justify="left" if heading in ("solver", "status", "verified") else "right")
     for row in rows:

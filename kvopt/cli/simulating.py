@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kvopt.cli.completing import policy_names
-from kvopt.cli.console import Json, Quiet, Seed, check_output, echo_json, say, terminable, watched
+from kvopt.cli.console import Json, Quiet, Seed, check_output, echo_json, say, terminable, visible, watched
 from kvopt.cli.request_types import mix_of_rates
 from kvopt.errors import InputError
 
@@ -290,11 +290,12 @@ def show(results: Sequence[tuple[str, SimulationResult]], power: PowerModel | No
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     first = results[0][1]
     unit = "s" if first.clock == "seconds" else "round"
     title = f"{first.source.name}: {first.n:,} requests, capacity {first.source.capacity:,}; times in {first.clock}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    table = Table(title=Text(visible(title)), title_justify="left", box=box.SIMPLE)
     headings = ["done", "mean", "p50", "p99", "first token", "per token", f"tokens/{unit}", "memory", "evictions"]
     for heading in ("policy", *headings, *(["J/request"] if power else [])):
         table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)

@@ -13,15 +13,19 @@ from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.solving import Answer
 
-#: Largest number of requests accepted.
-MAX_N = 8
+#: Largest number of requests accepted, and of rounds: memory is kept for each round by itself.
+MAX_N, MAX_ROUNDS = 8, 1_000_000
+#: Rounds of runs looked at between two looks at the limits.
+SHARE = 1 << 16
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
-    """Enumerate all schedules; raises TooLargeError above `MAX_N` requests."""
+    """Enumerate all schedules; raises TooLargeError above `MAX_N` requests or `MAX_ROUNDS` rounds."""
     if instance.n > MAX_N:
         raise TooLargeError(f"brute force takes at most {MAX_N} requests, got {instance.n}")
     search = _Search(instance, monitor)
+    if search.last_start > MAX_ROUNDS:
+        raise TooLargeError(f"brute force takes at most {MAX_ROUNDS:,} rounds, got {search.last_start:,}")
     search.run()
     done = not search.aborted
     return Answer(
@@ -36,7 +40,7 @@ class _Search:
         self.prompt, self.output = instance.prompt.tolist(), instance.output.tolist()
         self.arrival = instance.arrival.tolist()
         self.monitor = monitor
-        self.nodes = 0
+        self.nodes = self.work = 0
         self.aborted = False
         self.used: dict[int, int] = {}
         self.starts = [0] * instance.n
@@ -55,20 +59,28 @@ class _Search:
                 self.monitor.offer(self.starts)
             return
         self.nodes += 1
-        if self.nodes % 4096 == 0 and self.monitor.stopped:
-            self.aborted = True
         ahead = sum(self.output[i] for i in remaining)
         for t in range(round_, self.last_start + 1):
             # Everything left completes at t + output at the earliest.
             if self.aborted or value + ahead + t * len(remaining) >= self.best:
                 return
             for i in sorted(remaining):
+                if self.stopped(self.output[i]):
+                    return
                 if (t == round_ and i <= after) or t < self.arrival[i] or not self.fits(i, t):
                     continue
                 self.add(i, t, 1)
                 self.starts[i] = t
                 self.place(remaining - {i}, t, i, value + t + self.output[i])
                 self.add(i, t, -1)
+
+    def stopped(self, rounds: int) -> bool:
+        """Whether a limit ends the search, looked up each time that so many rounds more make a `SHARE`."""
+        self.work += rounds
+        if self.work >= SHARE:
+            self.work = 0
+            self.aborted = self.aborted or self.monitor.stopped
+        return self.aborted
 
     def fits(self, i: int, start: int) -> bool:
         return all(self.used.get(start + j, 0) + self.prompt[i] + j + 1 <= self.capacity for j in range(self.output[i]))

@@ -215,13 +215,13 @@ def starts_only(first, busy, target, move, kinds):
     kind, to = np.empty(size, dtype=np.uint16), np.empty(size, dtype=np.uint32)
     at = np.uint64(0)
     for c in range(nodes):
-        arc = np.uint64(first[c])
+        code = np.uint64(first[c])
         for w in range(busy[c] + 1):
             for k in range(kinds):
-                if target[arc] >= 0:
-                    wait[at], lag[at], kind[at], to[at] = w, w + move[arc], k, target[arc]
+                if target[code] >= 0:
+                    wait[at], lag[at], kind[at], to[at] = w, w + move[code], k, target[code]
                     at += np.uint64(1)
-                arc += np.uint64(1)
+                code += np.uint64(1)
         begin[c + 1] = at
     return begin, wait, lag, kind, to
 

@@ -187,7 +187,7 @@ def costs_to_go(layers, n, scale, start_cost):
 def cheapest(layers, n, scale, start_cost, cost):
     """Type and round of each start on a cheapest path."""
     kind, start = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    state = now = 0
+    state, now = np.int64(0), 0
     for j in range(n, 0, -1):
         for a in range(layers.begin[state], layers.begin[state + 1]):
             following, wait, lag, k = cost[layers.to[a]], layers.wait[a], layers.lag[a], layers.kind[a]
