@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from fractions import Fraction
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from kvopt import plot, solve, write, write_result
 from kvopt.cli import main
 from kvopt.errors import InputError
 from kvopt.model import Instance, Result, Schedule, Status
 from kvopt.plot.classes import HATCHES, classes
+from kvopt.plot.figure import COMPARISONS, PANELS, draw
 from kvopt.plot.stack import stacked, stacking_order
 
 FOUR = Instance(capacity=5, prompt=[1, 1, 1, 1], output=[1, 1, 3, 3], name="four")
@@ -222,9 +225,9 @@ def test_pictures_refuse_what_they_cannot_draw() -> None:
     with pytest.raises(InputError, match="no schedule"):
         plot.latencies({})
     remote = Schedule(Instance(capacity=2**31 - 1, prompt=[0], output=[2**31 - 1]), [0])
-    for draw in (plot.schedule, lambda plan: plot.memory({"a": plan})):
+    for drawing in (plot.schedule, lambda plan: plot.memory({"a": plan})):
         with pytest.raises(InputError, match="too long to draw"):
-            draw(remote)
+            drawing(remote)
 
 
 def heights(ax: Axes, curve: int, at: float) -> float:
@@ -335,3 +338,19 @@ def test_bad_use_is_said_in_one_message(
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["$x^{2$", "from $5 to $6", r"$\frac$", r"\$"])
+def test_dollar_signs_in_names_are_no_formulas(name: str) -> None:
+    """Names come from files: matplotlib would read what stands between two dollar signs as a formula, or fail."""
+    instance = Instance(capacity=5, prompt=[1, 1], output=[1, 3], name=name, ids=[name, "b"])
+    result = solve(instance, "dp")
+    plain = solve(Instance(capacity=5, prompt=[1, 1], output=[1, 3]), "dp")
+    for picture in PANELS:
+        draw(picture, {name: result}).savefig(BytesIO())
+    for picture in (*PANELS, *COMPARISONS):
+        drawn = draw(picture, {name: result, "other": plain})
+        drawn.savefig(BytesIO())
+        shown = [text._preprocess_math(text.get_text()) for text in drawn.findobj(Text)]
+        assert any(name in text and not formula for text, formula in shown)
+        assert not any(formula for text, formula in shown if "$" in text)

@@ -17,7 +17,8 @@ from strategies import instances
 
 from kvopt import Instance, solve, verify
 from kvopt.bounds import lower_bound
-from kvopt.io.formats import encode_instance, result_object
+from kvopt.errors import InputError
+from kvopt.io.formats import encode_instance, read, result_object
 from kvopt.verify import (
     FEASIBLE,
     NOTHING,
@@ -28,6 +29,7 @@ from kvopt.verify import (
     check_certificate,
     convex_drops,
     first_true,
+    main,
     memory_completions,
     schedule_violations,
     verify_result,
@@ -334,3 +336,21 @@ def test_runs_by_itself(tmp_path: Path, method: str) -> None:
         command = [sys.executable, "-I", copied.name, instance.name, result.name]
         shown = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
         assert (shown.stdout.split()[0], shown.returncode, shown.stderr) == (words, code, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"capacity": 5, "capacity": 6}', "member 'capacity' is given twice"),
+        (b'\xef\xbb\xbf{"capacity": 5}', "BOM"),
+        ('{"capacity": 5}'.encode("utf-16"), "decode"),
+    ],
+)
+def test_one_file_has_one_meaning(tmp_path: Path, data: bytes, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What readers of JSON take in different ways is no input: kvopt refuses the same files."""
+    path = tmp_path / "four.json"
+    path.write_bytes(data)
+    assert main([str(path), str(path)]) == 2
+    assert reason in capsys.readouterr().err
+    with pytest.raises(InputError):
+        read(path)

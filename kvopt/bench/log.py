@@ -12,7 +12,7 @@ import msgspec
 
 from kvopt.bench.cell import Record
 from kvopt.errors import InputError
-from kvopt.io.files import reason
+from kvopt.io.files import make_folder, reason
 from kvopt.io.tables import csv_bytes
 
 #: Fields of a record that a table does not show: they hold tables themselves.
@@ -78,8 +78,8 @@ def open_log(path: str | Path) -> Iterator[Log]:
         If another benchmark writes to it, it cannot be opened, or a line before the last is not a record.
     """
     path = Path(path)
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({reason(error)})") from error

@@ -33,17 +33,13 @@ def experiment(
     """Run an experiment; after Ctrl-C what was measured so far is written."""
     from pathlib import Path
 
-    from kvopt.errors import InputError
     from kvopt.experiments import find_experiment, run
-    from kvopt.io.files import reason, require_writable, write_bytes
+    from kvopt.io.files import make_folder, require_writable, write_bytes
     from kvopt.plot import save
 
     chosen = find_experiment(name)
     table, picture = (Path(out) / f"{name}{suffix}" for suffix in (".csv", ".png"))
-    try:
-        table.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made a folder ({reason(error)})") from error
+    make_folder(out)
     require_writable(table)
     require_writable(picture)
     line = ProgressLine(quiet)

@@ -85,6 +85,14 @@ def require_writable(path: str | Path) -> None:
         raise InputError(f"{path}: cannot be written (no permission)")
 
 
+def make_folder(path: str | Path) -> None:
+    """Make a folder and those above it where they are missing; raises InputError where that cannot be done."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be made a folder ({reason(error)})") from error
+
+
 def reason(error: BaseException) -> str:
     """The short text of an operating system error."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -10,6 +10,7 @@ from kvopt.errors import InputError
 from kvopt.generate import generate
 from kvopt.generate.classic import BASELINES, COUNTEREXAMPLES, LESSONS
 from kvopt.generate.worst import WORST_RATIOS
+from kvopt.io.files import make_folder
 from kvopt.io.formats import read, write
 
 #: (name of the instance, family, parameters and seed)
@@ -118,7 +119,8 @@ def create(root: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        If an existing file holds another instance than its recipe gives (numpy may have changed its streams).
+        If an existing file holds another instance than its recipe gives (numpy may have changed its streams),
+        or a folder cannot be made.
     """
     written = []
     for folder, recipes in SUITES.items():
@@ -126,7 +128,7 @@ def create(root: str | Path) -> list[Path]:
             instance = generate(family, name=name, **parameters)
             path = Path(root) / folder / f"{name}.json"
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 write(instance, path)
                 written.append(path)
             elif read(path) != instance:

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from kvopt.errors import InputError
 from kvopt.model import IntArray, Result, Schedule, exact_sum
 from kvopt.plot.bands import draw_bands
-from kvopt.plot.canvas import axes, capacity_line, legend_below, rounds_axis, whole_numbers
+from kvopt.plot.canvas import axes, capacity_line, legend_below, literal, rounds_axis, whole_numbers
 from kvopt.plot.classes import HATCHES, Classes, classes
 from kvopt.plot.stack import stacked, stacking_order, torn
 
@@ -84,7 +84,7 @@ def title(source: Schedule | Result, name: str | None = None) -> str:
         head = f"{name or f'{plan.instance.name}, {source.solver}'} ({source.status})"
     else:
         head = name or plan.instance.name
-    return f"{head}: total latency {plan.total_latency:,}"
+    return f"{literal(head)}: total latency {plan.total_latency:,}"
 
 
 def idle_share(plan: Schedule) -> float:
@@ -147,7 +147,7 @@ def label_block(ax: Axes, text: str, start: int, lower: IntArray, upper: IntArra
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
     for fit, x, y in places[:LABELS_PER_BLOCK]:
         if fit >= 1:
-            ax.text(x, y, text, ha="center", va="center", fontsize=LABEL_POINTS, zorder=4, bbox=box)
+            ax.text(x, y, literal(text), ha="center", va="center", fontsize=LABEL_POINTS, zorder=4, bbox=box)
 
 
 def roomiest(ax: Axes, letters: int, start: int, lower: IntArray, upper: IntArray) -> tuple[float, float, float]:

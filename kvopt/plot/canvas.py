@@ -96,6 +96,15 @@ def legend_below(ax: Axes, handles: Sequence[Artist] = (), columns: int = 4) -> 
     )
 
 
+def literal(name: object) -> str:
+    """A name from a file as text of a picture, in which dollar signs would otherwise enclose formulas.
+
+    >>> literal("$5 and $6")
+    '\\\\$5 and \\\\$6'
+    """
+    return str(name).replace("$", r"\$")
+
+
 def line_styles() -> Iterator[dict[str, Any]]:
     """Endless styles for the curves of one picture."""
     return cycle(LINES)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kvopt.errors import InputError
-from kvopt.plot.canvas import LINES, MARKERS, axes, line_styles
+from kvopt.plot.canvas import LINES, MARKERS, axes, line_styles, literal
 
 
 def curves(
@@ -60,7 +60,7 @@ def curves(
         line = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4, "linewidth": 1.6, **style}
         if place >= len(LINES):  # the styles begin anew
             line |= {"markerfacecolor": "white", "linewidth": 0.9}
-        ax.plot(at, means, label=str(name), **line)
+        ax.plot(at, means, label=literal(name), **line)
         ax.fill_between(
             at, [v.min() for v in table], [v.max() for v in table], color=style["color"], alpha=0.15, linewidth=0
         )

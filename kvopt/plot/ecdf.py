@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from kvopt.errors import InputError
 from kvopt.model import FloatArray, IntArray, Result, Schedule
 from kvopt.plot.blocks import schedule_of
-from kvopt.plot.canvas import axes, line_styles, whole_numbers
+from kvopt.plot.canvas import axes, line_styles, literal, whole_numbers
 
 #: Most steps of a curve.
 STEPS_MAX = 2_000
@@ -44,7 +44,7 @@ def latencies(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None
     longest = max(int(plan.latencies.max()) for plan in plans.values())
     for (name, plan), style in zip(plans.items(), line_styles(), strict=False):
         share, edges = shares(plan.latencies, longest)
-        label = f"{name} (average {float(plan.average_latency):,.2f})"
+        label = f"{literal(name)} (average {float(plan.average_latency):,.2f})"
         ax.stairs(share, edges, baseline=None, linewidth=1.8, label=label, **style)
     ax.set_xlim(0, longest * 1.008)
     ax.set_ylim(0, 1.02)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from kvopt.errors import InputError
-from kvopt.plot.canvas import axes, line_styles
+from kvopt.plot.canvas import axes, line_styles, literal
 
 #: Gaps in percent up to which the axis of a gap profile is linear.
 LINEAR_GAP = 0.1
@@ -103,7 +103,7 @@ def draw_shares(ax: Axes, names: list[str], table: np.ndarray, right: float) -> 
         reached = np.sort(row[np.isfinite(row)])
         share = np.arange(len(reached) + 1) / len(row)
         x = np.concatenate(([0.0], reached, [right]))
-        ax.stairs(share, x, baseline=None, linewidth=1.8, label=name, **style)
+        ax.stairs(share, x, baseline=None, linewidth=1.8, label=literal(name), **style)
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_ylabel("instances")

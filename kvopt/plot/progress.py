@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 
 from kvopt.errors import InputError
 from kvopt.model import Result
-from kvopt.plot.canvas import axes, whole_numbers
+from kvopt.plot.canvas import axes, literal, whole_numbers
 from kvopt.rounding import percent
 
 #: Runs whose improvements spread over more than this ratio of times get a logarithmic axis.
@@ -66,6 +66,7 @@ def trajectory(result: Result, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("seconds")
     ax.set_ylabel("total latency in rounds")
     gap = "" if result.gap is None else f", gap {percent(result.gap)}"
-    ax.set_title(f"{result.instance.name}, {result.solver}: {result.status}{gap}", loc="left", fontsize="medium")
+    head = literal(f"{result.instance.name}, {result.solver}")
+    ax.set_title(f"{head}: {result.status}{gap}", loc="left", fontsize="medium")
     ax.legend(fontsize="small")
     return ax

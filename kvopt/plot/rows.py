@@ -8,7 +8,7 @@ from matplotlib.collections import PolyCollection
 
 from kvopt.model import IntArray, Result, Schedule, exact_sum
 from kvopt.plot.blocks import schedule_of, title
-from kvopt.plot.canvas import axes, rounds_axis, whole_numbers
+from kvopt.plot.canvas import axes, literal, rounds_axis, whole_numbers
 
 #: Up to this many rows carry the label of their request.
 LABELS_MAX = 40
@@ -49,7 +49,7 @@ def waiting(schedule: Schedule | Result, ax: Axes | None = None) -> Axes:
     ax.set_ylim(instance.n, 0)
     whole_numbers(ax)
     if labelled:
-        labels = [instance.label(i) for i in order.tolist()]
+        labels = [literal(instance.label(i)) for i in order.tolist()]
         ax.set_yticks(np.arange(instance.n) + 0.5, labels, fontsize="small" if instance.n <= 20 else "x-small")
     ax.set_ylabel("request" if labelled else "requests in order of completion")
     ax.set_title(title(schedule), loc="left", fontsize="medium")

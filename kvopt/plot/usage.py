@@ -10,7 +10,7 @@ from kvopt.errors import InputError
 from kvopt.model import Result, Schedule
 from kvopt.plot.bands import column_means, columns, tokens_label
 from kvopt.plot.blocks import schedule_of
-from kvopt.plot.canvas import axes, capacity_line, legend_below, line_styles, rounds_axis, whole_numbers
+from kvopt.plot.canvas import axes, capacity_line, legend_below, line_styles, literal, rounds_axis, whole_numbers
 
 
 def memory(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None) -> Axes:
@@ -41,7 +41,7 @@ def memory(schedules: Mapping[str, Schedule | Result], ax: Axes | None = None) -
     capacity = capacities.pop()
     for (name, plan), style in zip(plans.items(), line_styles(), strict=False):
         edges = columns(plan.makespan)
-        ax.stairs(column_means(plan.memory, edges), edges, baseline=None, linewidth=1.6, label=name, **style)
+        ax.stairs(column_means(plan.memory, edges), edges, baseline=None, linewidth=1.6, label=literal(name), **style)
     longest = max(plan.makespan for plan in plans.values())
     rounds_axis(ax, longest)
     ax.set_ylim(0, capacity * 1.08)
