@@ -9,13 +9,14 @@ from kvopt.large import prices
 from kvopt.model import Instance
 from kvopt.monitor import Monitor
 from kvopt.solving import Answer, Solver
+from kvopt.verify import MOST_TREE_REQUESTS
 
 #: Loaded together with this module, before the clock of a run starts.
 METHODS: dict[str, Solver] = {"dp": dp.solve, "starts": starts.solve, "prices": prices.solve}
 #: Above these the dynamic programme is not tried.
 DP_MAX_REQUESTS, DP_MAX_TYPES, DP_MAX_OUTPUT = 400, 60, 256
 #: Most requests for the search tree over starts, and most if they are of at most two types; outputs do not matter.
-STARTS_MAX_REQUESTS, STARTS_MAX_REQUESTS_OF_TWO_TYPES = 10, 16
+STARTS_MAX_REQUESTS, STARTS_MAX_REQUESTS_OF_TWO_TYPES = 12, 20
 
 
 def choose(instance: Instance) -> str:
@@ -34,7 +35,10 @@ def choose(instance: Instance) -> str:
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
-    """Run the chosen method; the statistics say which one it was."""
+    """Run the chosen method, the tree in turns beside the programme; the statistics say which one it was."""
     method = choose(instance)
-    answer = METHODS[method](instance, monitor)
+    if method == "dp" and instance.n <= MOST_TREE_REQUESTS:
+        answer = dp.solve(instance, monitor, starts.Rival(instance, monitor))
+    else:
+        answer = METHODS[method](instance, monitor)
     return replace(answer, statistics={"method": method, **answer.statistics})

@@ -74,6 +74,47 @@ def test_better_schedules_than_fractions_of_a_round_allow() -> None:
     assert tree.bound == solve(instance, "starts").total_latency
 
 
+@pytest.mark.parametrize(
+    ("capacity", "rows"),
+    [
+        (34, [(0, 11, 15)]),
+        (181, [(2, 15, 8), (28, 29, 8)]),
+        (526, [(15, 126, 16)]),
+        (234, [(7, 57, 15)]),
+        (166, [(2, 20, 6), (6, 51, 10)]),
+    ],
+)
+def test_no_leaf_stays_open(capacity: int, rows: list[tuple[int, int, int]]) -> None:
+    """Here the numbers of a linear programme outgrow 64 bits where no case is left to split at."""
+    instance = Instance.from_rows(capacity, rows)
+    policies = [solve(instance, policy).total_latency for policy in ("mc-sf", "svf")]
+    tree = Tree(instance, min(policies))
+    monitor = Monitor(instance)
+    tree.run(monitor)
+    assert tree.complete
+    assert tree.bound == min(*policies, monitor.incumbent or min(policies))
+    assert check_certificate(Problem.of(instance), tree.certificate.as_dict()) == tree.bound
+
+
+@settings(max_examples=60)
+@given(instances(max_n=7, max_capacity=40, max_output=16, max_arrival=9))
+def test_turns_beside_the_programme_give_the_same(instance: Instance) -> None:
+    """`auto` takes whichever of the two ends first; what it returns is proved and optimal."""
+    result = solve(instance, "auto")
+    assert result.status == Status.OPTIMAL
+    assert result.total_latency == solve(instance, "dp").total_latency
+    assert verify(result).verdict == PROVED
+
+
+def test_few_long_requests_are_settled_by_the_tree() -> None:
+    """The dynamic programme alone is far from a proof here after minutes."""
+    instance = Instance.from_rows(266, [(3, 256, 4), (7, 41, 5)])
+    result = solve(instance, "auto", time_limit_s=60)
+    assert (result.status, result.total_latency) == (Status.OPTIMAL, 2_759)
+    assert result.statistics["method"] == "starts"
+    assert verify(result).verdict == PROVED
+
+
 def test_no_schedule_waits() -> None:
     """When everything fits at once the tree is a single leaf."""
     result = solve(Instance(100, [1, 2], [3, 4]), "starts")

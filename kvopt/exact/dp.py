@@ -7,6 +7,7 @@ costs, dominance and every rule with its argument.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kvopt.bounds import growth, packing, prices, volume
@@ -22,6 +23,9 @@ from kvopt.monitor import Monitor
 from kvopt.policies import backlog
 from kvopt.solving import Answer
 from kvopt.verify import MOST_ARCS, MOST_OUTPUT
+
+#: Another method that tries, for about as long as an attempt with that many children takes; None if it proved nothing.
+Rival = Callable[[int | None], Answer | None]
 
 #: With more types than `ALL_TYPES`, moves of annealing for each request before the first two thorough attempts: they
 #: find better schedules than a beam in the same time.
@@ -110,8 +114,11 @@ THOROUGH_FEW = (
 )
 
 
-def solve(instance: Instance, monitor: Monitor) -> Answer:
-    """Prove the optimum, or return the best schedule and a certified bound when a limit stops the search."""
+def solve(instance: Instance, monitor: Monitor, rival: Rival | None = None) -> Answer:
+    """Prove the optimum, or return the best schedule and a certified bound when a limit stops the search.
+
+    Before each attempt a `rival` has a turn, and what it proves is the answer.
+    """
     profile_sizes(instance)  # refuses before anything takes long
     for policy in (backlog.solve_mc_sf, backlog.solve_svf):
         policy(instance, monitor)
@@ -121,6 +128,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
     packed: packing.Found | None = None
     few = len(instance.types) <= ALL_TYPES
     for number, attempt in enumerate(quick_attempts(instance)):
+        if rival is not None and (answer := rival(attempt.budget)) is not None:
+            return answer
         tighten(search, attempt.effort, all_types=True)
         if number == 1 and search.relaxation is None:
             search = sharpened(search, TOLERANCE)
@@ -147,6 +156,8 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
                 packed = pack(search, packed, wanted_s, share)
             if monitor.gap_reached:
                 break
+            if rival is not None and (answer := rival(attempt.budget)) is not None:
+                return answer
             if number == first or attempt.effort is not attempts[number - 1].effort:
                 tighten(search, attempt.effort)
             closed = sublimated(search, attempt, closed)

@@ -7,6 +7,8 @@ the method.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kvopt.bounds import growth, prices, volume
 from kvopt.bounds.bound import Bound
 from kvopt.errors import TooLargeError
@@ -25,6 +27,10 @@ FIRST_NODES = 50_000
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 #: Moves of annealing for each request after the first pass.
 MOVES = 80_000.0
+
+#: A node takes as long as the square of the number of requests, a child of the dynamic programme as that of the
+#: longest output over `CHILD`; the last attempt, whose children have no limit, counts for so many.
+CHILD, LAST_CHILDREN = 800, 200_000_000
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -63,6 +69,29 @@ def solve(instance: Instance, monitor: Monitor) -> Answer:
             best = max(best, guided(instance, monitor), key=by_value)
         monitor.raise_bound(best.value)
     return Answer(best.value, best.certificate, {"nodes": nodes, "passes": passes})
+
+
+@dataclass
+class Rival:
+    """The first pass of the tree in turns between the attempts of the dynamic programme (`kvopt.exact.dp.Rival`)."""
+
+    instance: Instance
+    monitor: Monitor
+    tree: Tree | None = None
+
+    def __call__(self, children: int | None) -> Answer | None:
+        """One turn; the proof if that was the last one."""
+        assert self.monitor.incumbent is not None
+        if self.tree is None:
+            self.tree = Tree(self.instance, self.monitor.incumbent)
+        tree, n, longest = self.tree, self.instance.n, int(self.instance.output.max())
+        tree.lower(self.monitor.incumbent)
+        work = (LAST_CHILDREN if children is None else children) * longest**2 // CHILD
+        tree.run(self.monitor, tree.nodes + work // n**2)
+        if not tree.complete or tree.bound < self.monitor.incumbent:
+            return None
+        self.monitor.raise_bound(tree.bound)
+        return Answer(tree.bound, tree.certificate, {"method": "starts", "nodes": tree.nodes})
 
 
 def by_value(bound: Bound) -> int:

@@ -84,6 +84,10 @@ class Tree:
         """Nodes visited, leaves included."""
         return int(self._figures[1])
 
+    def lower(self, threshold: int) -> None:
+        """Search on for schedules below a lower threshold; a higher one changes nothing."""
+        self._most[0] = min(self._most[0], threshold - 1 - self._offset)
+
     def run(self, monitor: Monitor, budget: int | None = None) -> None:
         """Search to the end, until the monitor stops it, or until about `budget` nodes have been visited.
 

@@ -22,10 +22,14 @@ SOLVED, ABOVE, EMPTY, TOO_LARGE = 0, 1, 2, 3
 PAUSED, FOUND, DONE = 0, 1, 2
 #: Codes of leaves, cuts and splits of the range of one start; the first code of a split by a pair.
 LEAF, CUT, RANGE, PAIR = 0, 1, 2, 3
+#: Most rounds of a start that are split one by one where a linear programme is given up.
+MOST_ROUNDS = 64
 #: Pivots of one linear programme, cuts at one node.
 MOST_PIVOTS, MOST_CUTS = 2_000, 10
-#: Limits within which nothing leaves 64 bits: for constants, and for factors of slacks, two of which are multiplied.
-LARGEST, MOST_FACTOR = 1 << 62, 1 << 31
+#: Limits within which nothing leaves 64 bits: for constants, and for factors of slacks, n of which are added.
+LARGEST, MOST_FACTOR = 1 << 62, 1 << 55
+#: Below SMALL, products fit; the low 31 bits of a number.
+SMALL, HALF = 1 << 31, (1 << 31) - 1
 #: Pairs tried at each node, and how much a bound that is raised half way to the threshold counts: 2 to this power.
 CANDIDATES, SHARPNESS = 60, 0.8
 
@@ -68,6 +72,36 @@ def surely_not(known, output, i, j):
 
 
 @njit(cache=True, nogil=True)
+def compared(a, b, c, d):
+    """Sign of a b - c d for numbers from 0 to 2^62, exactly."""
+    if max(a, b, c, d) < SMALL:
+        return np.sign(a * b - c * d)
+    # Halves of 31 bits: a b = high 2^62 + low, with low below 2^62.
+    high, low = np.int64(0), np.int64(0)
+    for sign, x, y in ((1, a, b), (-1, c, d)):
+        x1, x0, y1, y0 = x >> 31, x & HALF, y >> 31, y & HALF
+        middle = x1 * y0 + x0 * y1  # below 2^63
+        rest = (x0 * y0 >> 31) + (middle & HALF)
+        high += sign * (x1 * y1 + (middle >> 31) + (rest >> 31))
+        low += sign * (((rest & HALF) << 31) + (x0 * y0 & HALF))
+    return np.sign(high) if high != 0 else np.sign(low)
+
+
+@njit(cache=True, nogil=True)
+def largest(X, cost, new, q, det):
+    """The largest number that an exchange at q makes, as near as floats tell."""
+    n = X.shape[0]
+    found, by = 0.0, new[q] / det
+    for i in range(n + 1):
+        values = X[i] if i < n else cost
+        factor = values[q] / det
+        for k in range(n + 1):
+            if k != q:
+                found = max(found, abs(values[k] * by - factor * new[k]))
+    return found
+
+
+@njit(cache=True, nogil=True)
 def pivot(X, cost, scale, row, held, new, new_row, new_held):
     """Exchange the new row, whose slack is `new` / det, for the one that keeps the costs nonnegative.
 
@@ -79,8 +113,8 @@ def pivot(X, cost, scale, row, held, new, new_row, new_held):
     for k in range(n):
         if new[k] > 0:
             # The least cost[k] / new[k]; of equal ones the least pivot, which keeps numbers small.
-            left, right = (0, 0) if q < 0 else (cost[k] * new[q], cost[q] * new[k])
-            if q < 0 or left < right or (left == right and new[k] < new[q]):
+            side = -1 if q < 0 else compared(cost[k], new[q], cost[q], new[k])
+            if side < 0 or (side == 0 and new[k] < new[q]):
                 q = k
     if q < 0:
         return EMPTY
@@ -94,7 +128,9 @@ def pivot(X, cost, scale, row, held, new, new_row, new_held):
     while not det >> twos & 1:
         twos += 1
     grown = 2.0 * factors * max(factors, constants) / det
-    if factors >= MOST_FACTOR or by >= LARGEST // scale[2] or grown >= LARGEST >> twos:
+    if factors >= MOST_FACTOR or by >= LARGEST // scale[2]:
+        return TOO_LARGE
+    if grown >= LARGEST >> twos and largest(X, cost, new, q, det) + 2.0**-50 * grown + 1 >= LARGEST >> twos:
         return TOO_LARGE
     # Exact division by det = odd 2^twos is multiplication by the inverse of its odd part, modulo 2^(64 - twos); so
     # products may overflow as long as quotients do not.
@@ -175,6 +211,46 @@ def repair(X, cost, scale, row, held, known, problem, capacity, most, new, new_n
         if end != SOLVED:
             return end
     return ABOVE
+
+
+@njit(cache=True, nogil=True)
+def begin(X, cost, scale, row, known):
+    """The dictionary of a node without any exchange: all starts at the first rounds known."""
+    n = X.shape[0]
+    cost[n] = 0
+    for i in range(n):
+        X[i, :] = 0
+        X[i, i] = cost[i] = 1
+        X[i, n] = known[n, i]
+        cost[n] += known[n, i]
+        row[i] = n * (n + 1) + i
+    scale[0], scale[1] = 1, 0
+
+
+@njit(cache=True, nogil=True)
+def undecided(known, output):
+    """The undecided pair j and i that can lie least far apart, with an order of its cases; j = -1 if there is none."""
+    n = output.shape[0]
+    best_j, best_i, least = -1, -1, np.int64(1) << 62
+    for j in range(n):
+        for i in range(n):
+            if i != j and not (surely_runs(known, output, i, j) or surely_not(known, output, i, j)):
+                room = -known[j, i] - known[i, j]
+                if room < least:
+                    best_j, best_i, least = j, i, room
+    return best_j, best_i, 0
+
+
+@njit(cache=True, nogil=True)
+def widest(known):
+    """The start with most rounds left to choose from, and how many more than one these are."""
+    n = known.shape[0] - 1
+    best, most = -1, np.int64(0)
+    for i in range(n):
+        rounds = -known[i, n] - known[n, i]
+        if rounds > most:
+            best, most = i, rounds
+    return best, most
 
 
 @njit(cache=True, nogil=True)
@@ -296,12 +372,29 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
             figures[1] += 1
             at[1] = 0
             end = repair(X[d], cost[d], scale[d], row[d], held[d], known[d], problem, capacity, most[0], new, new_name)
+            if end == TOO_LARGE:
+                # Another way from the start may keep the numbers smaller.
+                begin(X[d], cost[d], scale[d], row[d], known[d])
+                end = repair(
+                    X[d], cost[d], scale[d], row[d], held[d], known[d], problem, capacity, most[0], new, new_name
+                )
             j, cuts = -1, 0
             while end in (SOLVED, TOO_LARGE):
                 j, i, order = choose(
                     X[d], cost[d], scale[d], row[d], held[d], known[d], problem, capacity, most[0], candidates, work
                 )
-                if j >= 0 or end == TOO_LARGE:
+                if j >= 0:
+                    break
+                if end == TOO_LARGE:
+                    j, i, order = undecided(known[d], output)
+                    if j >= 0:
+                        break
+                    i, rounds = widest(known[d])
+                    if rounds > MOST_ROUNDS:
+                        i = -1
+                    if i >= 0:
+                        first = known[d, n, i]
+                        order = min(max(X[d, i, n] // scale[d, 0], first), first + rounds - 1)
                     break
                 x = fractional(X[d], scale[d, 0])
                 if x < 0:
@@ -333,7 +426,7 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
                     )
                 elif end == EMPTY:
                     new_name[0], new_name[1] = name, 0
-            if (end == TOO_LARGE and j < 0) or (end in (SOLVED, TOO_LARGE) and d + 1 == X.shape[0]):
+            if (end == TOO_LARGE and j < 0 and i < 0) or (end in (SOLVED, TOO_LARGE) and d + 1 == X.shape[0]):
                 # What is known still bounds the sum of starts, though not above the limit.
                 figures[3] = min(figures[3], -(-cost[d, n] // scale[d, 0]) - 1)
                 end = ABOVE
