@@ -11,6 +11,7 @@ from strategies import instances
 from kvopt import Instance, Status, solve
 from kvopt.errors import TooLargeError
 from kvopt.exact.tree import Tree
+from kvopt.exact.tree_kernels import compared
 from kvopt.generate import generate
 from kvopt.monitor import Monitor
 from kvopt.verify import PROVED, Problem, Refusal, check_certificate, read_varints, verify
@@ -72,6 +73,15 @@ def test_better_schedules_than_fractions_of_a_round_allow() -> None:
     tree.run(Monitor(instance))
     assert tree.complete
     assert tree.bound == solve(instance, "starts").total_latency
+
+
+@given(st.lists(st.integers(0, 2**62), min_size=4, max_size=4), st.integers(-1, 1))
+def test_products_beyond_64_bits_are_compared_exactly(factors: list[int], offset: int) -> None:
+    """At random and next to a tie."""
+    a, b, c, d = factors
+    assert compared(a, b, c, d) == (a * b > c * d) - (a * b < c * d)
+    near = min(max(a + offset, 0), 2**62)
+    assert compared(a, b, b, near) == (a * b > b * near) - (a * b < b * near)
 
 
 @pytest.mark.parametrize(

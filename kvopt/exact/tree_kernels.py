@@ -26,7 +26,8 @@ LEAF, CUT, RANGE, PAIR = 0, 1, 2, 3
 MOST_ROUNDS = 64
 #: Pivots of one linear programme, cuts at one node.
 MOST_PIVOTS, MOST_CUTS = 2_000, 10
-#: Limits within which nothing leaves 64 bits: for constants, and for factors of slacks, n of which are added.
+#: Limits within which nothing leaves 64 bits: for det times constants, and for numbers of a dictionary, of which a new
+#: row adds two for each request.
 LARGEST, MOST_FACTOR = 1 << 62, 1 << 55
 #: Below SMALL, products fit; the low 31 bits of a number.
 SMALL, HALF = 1 << 31, (1 << 31) - 1
@@ -109,6 +110,11 @@ def pivot(X, cost, scale, row, held, new, new_row, new_held):
     EMPTY if no starts satisfy the row, or TOO_LARGE.
     """
     n = X.shape[0]
+    factors, constants = np.int64(0), max(abs(cost[n]), abs(new[n]))
+    for i in range(n):
+        factors, constants = max(factors, abs(new[i]), abs(cost[i])), max(constants, abs(X[i, n]))
+        for k in range(n):
+            factors = max(factors, abs(X[i, k]))
     q = -1
     for k in range(n):
         if new[k] > 0:
@@ -119,18 +125,13 @@ def pivot(X, cost, scale, row, held, new, new_row, new_held):
     if q < 0:
         return EMPTY
     det, by = scale[0], new[q]
-    factors, constants = by, max(abs(cost[n]), abs(new[n]))
-    for i in range(n):
-        factors, constants = max(factors, abs(new[i]), abs(cost[i])), max(constants, abs(X[i, n]))
-        for k in range(n):
-            factors = max(factors, abs(X[i, k]))
     twos = 0
     while not det >> twos & 1:
         twos += 1
-    grown = 2.0 * factors * max(factors, constants) / det
-    if factors >= MOST_FACTOR or by >= LARGEST // scale[2]:
+    grown, limit = 2.0 * factors * max(factors, constants) / det, min(LARGEST >> twos, MOST_FACTOR)
+    if by >= LARGEST // scale[2]:
         return TOO_LARGE
-    if grown >= LARGEST >> twos and largest(X, cost, new, q, det) + 2.0**-50 * grown + 1 >= LARGEST >> twos:
+    if grown >= limit and largest(X, cost, new, q, det) + 2.0**-50 * grown + 1 >= limit:
         return TOO_LARGE
     # Exact division by det = odd 2^twos is multiplication by the inverse of its odd part, modulo 2^(64 - twos); so
     # products may overflow as long as quotients do not.
