@@ -58,11 +58,7 @@ class Tree:
         """All starts at the arrivals; what is known of every schedule below the threshold."""
         instance, n = self.instance, self.instance.n
         X, cost, scale, row, _, known = (level[0] for level in self._levels)
-        X[:, :n], X[:, n] = np.eye(n, dtype=np.int64), instance.arrival
-        cost[:n], cost[n] = 1, exact_sum(instance.arrival)
-        scale[0] = 1
         scale[2] = 2 * n * max(instance.capacity, int(instance.arrival.max()) + self._waits, int(self._most[0]) + 1)
-        row[:] = n * (n + 1) + np.arange(n)
         first, last = np.append(instance.arrival, 0), np.append(instance.arrival + self._waits, 0)
         known[:] = first[None, :] - last[:, None]
         np.fill_diagonal(known, 0)
@@ -70,6 +66,7 @@ class Tree:
         for i, j in pairwise(order.tolist()):
             if instance.prompt[i] == instance.prompt[j] and instance.output[i] == instance.output[j]:
                 kernels.tighten(known, i, j, 0)
+        kernels.begin(X, cost, scale, row, known)
 
     @property
     def bound(self) -> int:

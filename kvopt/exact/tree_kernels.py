@@ -22,7 +22,7 @@ SOLVED, ABOVE, EMPTY, TOO_LARGE = 0, 1, 2, 3
 PAUSED, FOUND, DONE = 0, 1, 2
 #: Codes of leaves, cuts and splits of the range of one start; the first code of a split by a pair.
 LEAF, CUT, RANGE, PAIR = 0, 1, 2, 3
-#: Most rounds of a start that are split one by one where a linear programme is given up.
+#: Most rounds to choose from of a start whose range is split where a linear programme is given up.
 MOST_ROUNDS = 64
 #: Pivots of one linear programme, cuts at one node.
 MOST_PIVOTS, MOST_CUTS = 2_000, 10
@@ -229,9 +229,13 @@ def begin(X, cost, scale, row, known):
 
 
 @njit(cache=True, nogil=True)
-def undecided(known, output):
-    """The undecided pair j and i that can lie least far apart, with an order of its cases; j = -1 if there is none."""
-    n = output.shape[0]
+def last_resort(X, det, known, output):
+    """Where to split a node whose linear programme was given up and whose memory seems to suffice: j, i and order.
+
+    The undecided pair that can lie least far apart; without one, j = -1 and the start with most rounds to choose from,
+    if they are few enough, else i = -1.
+    """
+    n = X.shape[0]
     best_j, best_i, least = -1, -1, np.int64(1) << 62
     for j in range(n):
         for i in range(n):
@@ -239,19 +243,17 @@ def undecided(known, output):
                 room = -known[j, i] - known[i, j]
                 if room < least:
                     best_j, best_i, least = j, i, room
-    return best_j, best_i, 0
-
-
-@njit(cache=True, nogil=True)
-def widest(known):
-    """The start with most rounds left to choose from, and how many more than one these are."""
-    n = known.shape[0] - 1
-    best, most = -1, np.int64(0)
+    if best_j >= 0:
+        return best_j, best_i, np.int64(0)
+    most = np.int64(0)
     for i in range(n):
         rounds = -known[i, n] - known[n, i]
         if rounds > most:
-            best, most = i, rounds
-    return best, most
+            best_i, most = i, rounds
+    if best_i < 0 or most > MOST_ROUNDS:
+        return -1, -1, np.int64(0)
+    first = known[n, best_i]
+    return -1, best_i, min(max(X[best_i, n] // det, first), first + most - 1)
 
 
 @njit(cache=True, nogil=True)
@@ -387,15 +389,7 @@ def advance(levels, nodes, at, problem, capacity, most, codes, candidates, work,
                 if j >= 0:
                     break
                 if end == TOO_LARGE:
-                    j, i, order = undecided(known[d], output)
-                    if j >= 0:
-                        break
-                    i, rounds = widest(known[d])
-                    if rounds > MOST_ROUNDS:
-                        i = -1
-                    if i >= 0:
-                        first = known[d, n, i]
-                        order = min(max(X[d, i, n] // scale[d, 0], first), first + rounds - 1)
+                    j, i, order = last_resort(X[d], scale[d, 0], known[d], output)
                     break
                 x = fractional(X[d], scale[d, 0])
                 if x < 0:
