@@ -29,8 +29,9 @@ SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MOVES = 80_000.0
 
 #: A node takes as long as the square of the number of requests, a child of the dynamic programme as that of the
-#: longest output over `CHILD`; the last attempt, whose children have no limit, counts for so many.
-CHILD, LAST_CHILDREN = 800, 200_000_000
+#: longest output over `CHILD`; the last attempt, whose children have no limit, counts for so many. A turn of fewer
+#: nodes than `LEAST_NODES` is left out: it would settle nothing, and the first nodes cost most.
+CHILD, LAST_CHILDREN, LEAST_NODES = 800, 200_000_000, 100
 
 
 def solve(instance: Instance, monitor: Monitor) -> Answer:
@@ -82,12 +83,15 @@ class Rival:
     def __call__(self, children: int | None) -> Answer | None:
         """One turn; the proof if that was the last one."""
         assert self.monitor.incumbent is not None
+        work = (LAST_CHILDREN if children is None else children) * int(self.instance.output.max()) ** 2 // CHILD
+        nodes = work // self.instance.n**2
+        if nodes < LEAST_NODES:
+            return None
         if self.tree is None:
             self.tree = Tree(self.instance, self.monitor.incumbent)
-        tree, n, longest = self.tree, self.instance.n, int(self.instance.output.max())
+        tree = self.tree
         tree.lower(self.monitor.incumbent)
-        work = (LAST_CHILDREN if children is None else children) * longest**2 // CHILD
-        tree.run(self.monitor, tree.nodes + work // n**2)
+        tree.run(self.monitor, tree.nodes + nodes)
         if not tree.complete or tree.bound < self.monitor.incumbent:
             return None
         self.monitor.raise_bound(tree.bound)
