@@ -19,7 +19,7 @@ from kvopt.bounds.prices import MemoryPrices, memory_prices
 from kvopt.errors import TooLargeError
 from kvopt.exact import parts
 from kvopt.exact.proof import search_certificate
-from kvopt.exact.relaxation import MEDIUM, arcs_of, full_graph
+from kvopt.exact.relaxation import MEDIUM, full_graph
 from kvopt.exact.search import Pace, Pass, Search
 from kvopt.exact.watch import Watch
 from kvopt.generate import generate
@@ -342,27 +342,47 @@ def test_graph_of_profiles_is_the_one_of_plain_python(capacity: int, rows: list[
         held = [*profile[at:], *[0] * (2 * width)]
         return all(held[j] + s + j + 1 <= capacity for j in range(o))
 
-    number, profiles, depth, arcs = {(): 0}, [()], [0], []
-    for profile in profiles:
-        for wait in range(len(profile) + 1):
+    def moved_on(profile: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        move = next(w for w in range(width + 1) if any(fits(profile, w, *shape) for shape in shapes))
+        return profile[move:], move
+
+    # Starts that lead to each profile, at least, and what follows each: a round later, and after starts.
+    depth, nodes = {(): 0}, [()]
+    later, starts = {}, {}
+    for node in nodes:
+        chain = [node[wait:] for wait in range(len(node) + 1)]
+        for profile in chain:
+            if profile in later:
+                break
+            later[profile], starts[profile] = profile[1:], []
+            depth[profile] = depth[node]
             for s, o in shapes:
-                if not fits(profile, wait, s, o):
-                    arcs.append((-1, 0))
+                if not fits(profile, 0, s, o):
+                    starts[profile].append(None)
                     continue
-                rest = [*profile[wait:], *[0] * o][: max(len(profile) - wait, o)]
-                child = tuple(held + (s + j + 1 if j < o else 0) for j, held in enumerate(rest))
-                move = next(w for w in range(width + 1) if any(fits(child, w, *shape) for shape in shapes))
-                if child[move:] not in number:
-                    number[child[move:]] = len(profiles)
-                    profiles.append(child[move:])
-                    depth.append(depth[number[profile]] + 1)
-                arcs.append((number[child[move:]], move))
+                held = [*profile, *[0] * o][: max(len(profile), o)]
+                child, move = moved_on(tuple(h + (s + j + 1 if j < o else 0) for j, h in enumerate(held)))
+                starts[profile].append((child, move))
+                if child not in nodes:
+                    nodes.append(child)
+                    depth.setdefault(child, depth[node] + 1)
     found = full_graph(instance, MEDIUM, Watch(Monitor(instance)))
     assert found is not None
-    _, busy, target, move_of = arcs_of(found[1])
-    assert busy.tolist() == [len(profile) for profile in profiles]
-    assert found[1].depth.tolist() == depth == sorted(depth)
-    assert list(zip(target.tolist(), move_of.tolist(), strict=True)) == arcs
+    graph = found[1]
+    # Profiles by number: the nodes are given, and what they lead to by waiting.
+    number = dict(zip(nodes, graph.nodes.tolist(), strict=True))
+    for node in nodes:
+        for wait in range(len(node)):
+            number[node[wait + 1 :]] = int(graph.later[number[node[wait:]]])
+    assert sorted(number.values()) == list(range(graph.profiles))
+    assert set(number) == set(later)
+    for profile, p in number.items():
+        assert graph.depth[p] == depth[profile]
+        assert graph.later[p] == number[later[profile]] < max(p, 1)
+        for k, start in enumerate(starts[profile]):
+            expected = (graph.profiles, 0) if start is None else (number[start[0]], start[1])
+            assert (graph.to[k, p], graph.moved[k, p]) == expected
+    assert graph.depth.tolist() == sorted(depth.values())
 
 
 def test_layers_that_do_not_fit_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,5 +208,5 @@ def test_command(tmp_path: Path) -> None:
         assert json.loads(said[0].stdout) == json.loads(said[1].stdout)
         assert json.loads(said[0].stdout)["verdict"] == verdict
         claims = json.loads(Path(paths[1]).read_text())
-        claims["certificate"]["threshold"] += 1
+        claims["certificate"]["threshold"] -= 1
         Path(paths[1]).write_text(json.dumps(claims))

@@ -175,7 +175,7 @@ def solve(instance: Instance, monitor: Monitor, rival: Rival | None = None) -> A
     statistics = {
         "price_bound": price_bound,
         "root_bound": root_bound,
-        "profiles": 0 if relaxation is None else relaxation.graph.nodes,
+        "profiles": 0 if relaxation is None else relaxation.graph.profiles,
         "classes": 0 if relaxation is None else len(relaxation.multipliers),
         "labels": proof.kept,
         "generated": proof.generated,

@@ -53,16 +53,15 @@ class Priced(NamedTuple):
 
 
 class Relaxed(NamedTuple):
-    """The relaxed problem (`kvopt.exact.relaxation`); `to_go[j]` are the costs to go with j requests to start."""
+    """The relaxed problem, its graph (`kvopt.exact.relaxation`) and `to_go[j]`, the costs with j requests to start."""
 
     present: bool
     class_of: np.ndarray
     reward: np.ndarray
     to_go: np.ndarray
-    first: np.ndarray
-    busy: np.ndarray
-    target: np.ndarray
-    move: np.ndarray
+    later: np.ndarray
+    to: np.ndarray
+    moved: np.ndarray
 
 
 class Packed(NamedTuple):
@@ -468,9 +467,6 @@ def expand(
     without, both = np.zeros(4 * width, dtype=window.dtype), np.zeros(4 * width, dtype=window.dtype)
     spots, reach, until = np.empty(4 * width, dtype=np.int64), output.max(), lineage.until
     made = 0
-    classes = np.int64(0)
-    if relaxed.present:
-        classes = relaxed.class_of.max() + 1
     offset = price_sum[horizon] * capacity
     packed_total, packed_price, reward, start_gain = packed.total + offset, packed.price, packed.reward, packed.gain
     gaining, child_from, child_at, child_kind = packed.gaining, packed.child_from, packed.child, packed.child_kind
@@ -504,11 +500,17 @@ def expand(
         due = labels.deadline[i]
         idle = labels.base[i]
         spot, banked = labels.spot[i], labels.banked[i]
+        # The relaxed profile in the label's round; from the empty worker on nothing changes.
+        node, behind = np.int64(labels.node[i]), labels.lag[i]
+        while node > 0 and behind > 0:
+            node, behind = np.int64(relaxed.later[node]), behind - 1
         for w in range(longest + 1):
             if w > longest:
                 break  # shorter since runs made way
             r = t + w
             if w > 0:
+                if node > 0:
+                    node = np.int64(relaxed.later[node])
                 # Round r - 1 passes: no later start will touch it.
                 used = cells[width + w - 1]
                 if used == capacity:
@@ -579,11 +581,9 @@ def expand(
                 relaxed_bound = np.int64(0)
                 relaxed_time = r
                 if relaxed.present:
-                    node = labels.node[i]
-                    wait = min(labels.lag[i] + w, np.int64(relaxed.busy[node]))
-                    arc = relaxed.first[node] + wait * classes + relaxed.class_of[k]
-                    child_node = relaxed.target[arc]
-                    relaxed_time = r + relaxed.move[arc]
+                    c = relaxed.class_of[k]
+                    child_node = np.int32(relaxed.to[c, node])
+                    relaxed_time = r + relaxed.moved[c, node]
                     child_gain = labels.gain[i] - relaxed.reward[k]
                     relaxed_bound = scale * (child_latency + left * relaxed_time) + relaxed.to_go[left, child_node]
                     relaxed_bound += child_gain + offset

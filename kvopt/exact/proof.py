@@ -75,19 +75,19 @@ def sublimation_certificate(closed: Closed) -> Certificate:
 def relaxation_data(relaxation: Relaxation, scale: int) -> dict[str, Any]:
     """What the checker rebuilds a relaxation from; the costs to go as well where finding them again takes long."""
     data = {"class_of": relaxation.class_of.tolist(), "multipliers": relaxation.multipliers.tolist()}
-    size = relaxation.cost.size
-    if size * len(relaxation.cost) < CLAIMED_FROM or size > MOST_CODES // 8:
+    graph, layers = relaxation.graph, len(relaxation.cost)
+    size = layers * len(graph.nodes)
+    if size * layers < CLAIMED_FROM or size > MOST_CODES // 8:
         return data
-    graph = relaxation.graph
     cheapest = int((scale * graph.output - relaxation.multipliers).min())
-    rows, row_of = second_differences(relaxation.cost, graph.reach(len(relaxation.cost) - 1), cheapest)
+    rows, row_of = second_differences(relaxation.cost, graph.nodes, graph.depth, cheapest)
     costs, names = rows.astype("<i8", copy=False).tobytes(), row_of.astype("<u4", copy=False).tobytes()
     return data | {"costs": encoded(costs), "row_of": encoded(names)}
 
 
 @njit(cache=True, nogil=True)
-def second_differences(cost, reach, cheapest):
-    """Rows of a profile's costs to go: differences of differences, of all but the first of what is above the first's.
+def second_differences(cost, nodes, depth, cheapest):
+    """Rows of the costs to go of `nodes`: differences of differences; for all but the first, of what they are above it.
 
     Costs that are of no meaning become some that compress well. So long as they fall by `fall` with each start to
     come, measured by the first row, they are no more than a start, at least `cheapest`, and what follows, of meaning
@@ -97,22 +97,23 @@ def second_differences(cost, reach, cheapest):
     -------
     the different rows, the first profile's first, and the row of each profile
     """
-    layers, nodes = cost.shape
+    layers, profiles = len(cost), len(nodes)
     fall = np.int64(0)
     for j in range(1, layers):
         fall = max(fall, cost[j, 0] - cost[j - 1, 0] - cheapest)
-    rows = np.empty((nodes, layers), dtype=np.int64)
-    row_of = np.zeros(nodes, dtype=np.uint32)
+    rows = np.empty((profiles, layers), dtype=np.int64)
+    row_of = np.zeros(profiles, dtype=np.uint32)
     size = 1
-    while size < 2 * nodes:
+    while size < 2 * profiles:
         size *= 2
     slot = np.full(size, -1, dtype=np.int32)
     found = 0
-    for c in range(nodes):
+    for c in range(profiles):
+        p = np.int64(nodes[c])
         before = step = np.int64(0)
         code = np.uint64(0)
         for j in range(layers):
-            above = cost[j, c] - (cost[j, 0] if c > 0 else 0) if c < reach[j] else -fall * j
+            above = cost[j, p] - (cost[j, 0] if c > 0 else 0) if depth[p] + j < layers else -fall * j
             rows[found, j] = above - before - step
             before, step = above, above - before
             code = (code ^ np.uint64(rows[found, j])) * np.uint64(0x9E3779B97F4A7C15)

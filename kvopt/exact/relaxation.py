@@ -32,9 +32,11 @@ FIRST_STEPS, REQUESTS_PER_STEP = (4, 8), 5
 #: Most steps with few types in classes: the search needs bounds on labels rather than the best one at the root.
 CLASS_STEPS = 1
 #: Smallest graph whose sweeps are shared among threads, and end when the monitor stops.
-SHARED_NODES = 20_000
+SHARED_PROFILES = 20_000
 #: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
 STRIDE_END = 0.1
+#: More than any cost.
+NEVER = 2**61
 #: Longest output (cells of a profile) for which the relaxation is tried.
 MAX_OUTPUT = 256
 
@@ -64,30 +66,47 @@ HUGE = Effort(arcs=100_000_000, work=6_000_000_000)
 
 @dataclass(frozen=True, eq=False)
 class ProfileGraph:
-    """Memory profiles and the starts that lead from one to another.
+    """Memory profiles, and where starts and waiting lead from each.
 
-    Node 0 is the empty worker, and ``depth[c]`` is the least number of starts that lead from it to node c; nodes are in
-    ascending order of it. For node c, ``arc = first[c] + w * classes + k`` is the start of class k after
-    w rounds, 0 <= w <= busy[c] (its busy rounds); ``target[arc]`` is -1 where the class does not fit,
-    else the profile reached after the start once it has been moved ``move[arc]`` rounds on, to the first
-    round in which some class fits.
+    Profile 0 is the empty worker. Few profiles differ once the first rounds of each have passed, so a profile a round
+    later is a profile of its own, shared by all that wait for it.
+
+    Attributes
+    ----------
+    prompt, output : int64 arrays of shape (C,)
+        Shape of each class.
+    nodes : int32 array
+        The profiles that starts lead to, and the empty worker, in the order of the certificate.
+    depth : int32 array of shape (P,)
+        Least number of starts that lead to each profile; ascending, and where equal, the rounds until it is empty.
+    later : uint32 array of shape (P,)
+        The profile one round later, of a lower number.
+    to : uint32 array of shape (C, P)
+        The profile after a start now, moved on to the first round in which some class fits; P where there is no room.
+    moved : int16 array of shape (C, P)
+        So many rounds on.
     """
 
     prompt: IntArray
     output: IntArray
-    first: IntArray
-    busy: np.ndarray
+    nodes: np.ndarray
     depth: np.ndarray
-    target: np.ndarray
-    move: np.ndarray
+    later: np.ndarray
+    to: np.ndarray
+    moved: np.ndarray
 
     @property
-    def nodes(self) -> int:
+    def profiles(self) -> int:
         """Number of profiles."""
-        return len(self.busy)
+        return len(self.later)
+
+    @property
+    def arcs(self) -> int:
+        """Starts that there may be: profiles times classes."""
+        return self.to.size
 
     def reach(self, requests: int) -> IntArray:
-        """With so many requests in all, nodes that matter when 0, 1, ... of them are still to start."""
+        """With so many requests in all, profiles that matter when 0, 1, ... of them are still to start."""
         return np.searchsorted(self.depth, np.arange(requests, -1, -1), side="right")
 
 
@@ -102,10 +121,10 @@ class Relaxation:
     multipliers : int64 array
         One for each class, in units of ``1 / scale`` rounds.
     graph : ProfileGraph
-    cost : int64 array of shape (n + 1, nodes)
-        ``cost[j, c]``: least cost of j more starts from profile c, in units of ``1 / scale``, where a wait of
+    cost : int64 array of shape (n + 1, P + 1)
+        ``cost[j, p]``: least cost of j more starts from profile p, in units of ``1 / scale``, where a wait of
         one round costs 1 for each request still to start, and a start of class k its output less the multiplier. Of no
-        meaning where more than ``n - j`` starts lead to c: no label is there.
+        meaning where more than ``n - j`` starts lead to p: no label is there. In the last column `NEVER`.
     reward : int64 array of shape (K,)
         What a remaining request of each type adds to the bound: its class's multiplier, the output its shape
         lacks, less its arrival.
@@ -152,9 +171,9 @@ def profile_graph(
     """The graph of all profiles that starts of the shapes can make; None when it is larger than `effort`."""
     arcs = min(effort.arcs, effort.work // instance.n, effort.each * instance.n)
     arguments = (watch.halt, prompt, output, instance.capacity, arcs)
-    (graph,) = [kernels.closure(*arguments)] if arcs <= LIGHT.arcs else watch.run(kernels.closure, [arguments])
-    (busy, depth, first), (target, move), complete = graph
-    return ProfileGraph(prompt, output, first, busy, depth, target, move) if complete else None
+    (found,) = [kernels.closure(*arguments)] if arcs <= LIGHT.arcs else watch.run(kernels.closure, [arguments])
+    nodes, columns, complete = found
+    return ProfileGraph(prompt, output, nodes, *columns) if complete else None
 
 
 def relax(
@@ -195,11 +214,11 @@ def relax(
     multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int(types.count @ lacking)
-    cost = np.zeros((instance.n + 1, graph.nodes), dtype=np.int64)
+    cost, reach = np.zeros((instance.n + 1, graph.profiles + 1), dtype=np.int64), graph.reach(instance.n)
+    cost[:, -1] = NEVER
     tried, best_value, best = None, None, np.rint(multiplier).astype(np.int64)
     direction, stride = size * 0.0, 1.0
-    starts, reach = kernels.starts_only(*arcs_of(graph), number), graph.reach(instance.n)
-    steps = MULTIPLIER_WORK // (len(graph.target) * instance.n)
+    steps = MULTIPLIER_WORK // (graph.arcs * instance.n)
     if len(types) > ALL_TYPES or instance.has_arrivals:
         steps = min(steps, MULTIPLIER_STEPS)
     else:
@@ -209,13 +228,13 @@ def relax(
         if monitor.stopped:
             break
         tried = np.rint(multiplier).astype(np.int64)
-        if not fill(cost, reach, starts, scale, scale * graph.output - tried, monitor):
+        if not fill(cost, reach, graph, scale, tried, monitor):
             return None
         value = int(cost[-1, 0]) + int(size @ tried) + constant
-        monitor.report(relaxation=f"{graph.nodes} profiles", classes=number)
+        monitor.report(relaxation=f"{graph.profiles} profiles", classes=number)
         if best_value is None or value > best_value:
             best_value, best = value, tried
-            kind, start = kernels.path(cost, scale, scale * graph.output - tried, *arcs_of(graph), number)
+            kind, start = kernels.path(cost, scale, scale * graph.output - tried, graph.later, graph.to, graph.moved)
             direction = (size - np.bincount(kind, minlength=number)).astype(np.float64)
             if not direction.any():
                 if number == len(types) and not instance.has_arrivals:
@@ -230,7 +249,7 @@ def relax(
                 break
         room = max(scale * upper - best_value, scale)
         multiplier = best + stride * room * direction / (direction @ direction)
-    if tried is not best and not fill(cost, reach, starts, scale, scale * graph.output - best, monitor):
+    if tried is not best and not fill(cost, reach, graph, scale, best, monitor):
         return None
     return Relaxation(class_of, best, graph, cost, best[class_of] + lacking)
 
@@ -239,8 +258,8 @@ def with_multipliers(relaxation: Relaxation, scale: int, multipliers: IntArray, 
     """The same relaxation, each type a class of its own, with other multipliers; None when the monitor stops."""
     graph = relaxation.graph
     cost = np.zeros_like(relaxation.cost)
-    starts, reach = kernels.starts_only(*arcs_of(graph), len(multipliers)), graph.reach(len(cost) - 1)
-    if not fill(cost, reach, starts, scale, scale * graph.output - multipliers, monitor):
+    cost[:, -1] = NEVER
+    if not fill(cost, graph.reach(len(cost) - 1), graph, scale, multipliers, monitor):
         return None
     reward = relaxation.reward - relaxation.multipliers + multipliers
     return Relaxation(relaxation.class_of, multipliers, graph, cost, reward)
@@ -276,35 +295,30 @@ def full_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArr
     return None if graph is None else (np.arange(len(types)), graph)
 
 
-def arcs_of(graph: ProfileGraph) -> tuple[IntArray, np.ndarray, np.ndarray, np.ndarray]:
-    """The arrays of a graph in the order of the kernels."""
-    return graph.first, graph.busy, graph.target, graph.move
-
-
 def fill(
-    cost: IntArray,
-    reach: IntArray,
-    starts: tuple[np.ndarray, ...],
-    scale: int,
-    start_cost: IntArray,
-    monitor: Monitor,
+    cost: IntArray, reach: IntArray, graph: ProfileGraph, scale: int, multipliers: IntArray, monitor: Monitor
 ) -> bool:
     """Costs to go of all layers and the profiles in reach, layer by layer with the profiles shared out among threads.
 
     Returns whether all were filled before the monitor stopped.
     """
-    arguments = (scale, start_cost, *starts)
-    nodes, workers = cost.shape[1], monitor.workers
-    cost[0] = 0
-    if nodes < SHARED_NODES:
-        kernels.sweeps(cost, reach, *arguments)
+    start_cost, later, starts, workers = (
+        scale * graph.output - multipliers,
+        graph.later,
+        (graph.to, graph.moved),
+        monitor.workers,
+    )
+    if graph.profiles < SHARED_PROFILES:
+        kernels.sweeps(cost, reach, scale, start_cost, later, *starts)
         return True
     with ThreadPoolExecutor(workers) as pool:
         for j in range(1, len(cost)):
             if monitor.stopped:
                 return False
             edges = np.linspace(0, reach[j], workers + 1).astype(np.int64)
-            parts = [pool.submit(kernels.sweep, cost, j, lo, hi, *arguments) for lo, hi in pairwise(edges)]
+            given = scale * (j - 1), start_cost, *starts
+            parts = [pool.submit(kernels.start_now, cost[j], cost[j - 1], lo, hi, *given) for lo, hi in pairwise(edges)]
             for part in parts:
                 part.result()
+            kernels.start_later(cost[j], reach[j], scale * j, later)
     return True

@@ -10,10 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-#: A graph that has found more than 11 profiles for each one expanded, with a fortieth of the arcs made that it may
-#: have, or 8 with a twentieth of them, and so on, gets too large.
-HOPELESS = ((40, 11), (20, 8), (10, 5), (5, 3))
-
 
 class Shapes(NamedTuple):
     """Shapes of types or classes in words of many cells each, one cell for a round, whose highest bit stays free.
@@ -97,77 +93,104 @@ def rounds_to_start(words, shapes):
 
 
 @njit(cache=True, nogil=True)
-def closure(halt, prompt, output, capacity, max_arcs):
-    """All memory profiles reachable by starts of any classes, and their arcs (see `ProfileGraph`)."""
+def closure(halt, prompt, output, capacity, most):
+    """All memory profiles reachable by starts of any classes and by waiting, and where they lead (see `ProfileGraph`).
+
+    Incomplete once there are more than `most` profiles times classes.
+    """
     kinds = prompt.shape[0]
     shapes = packed_shapes(prompt, output, capacity)
-    width = np.uint64(shapes.demand.shape[1])
-    profile = np.zeros((256, shapes.demand.shape[1]), dtype=np.uint64)
-    busy, depth = np.zeros(256, dtype=np.int32), np.zeros(256, dtype=np.int32)
-    first = np.zeros(256, dtype=np.int64)
-    size = 1024
-    slot = np.full(size, -1, dtype=np.int32)
-    target = np.empty(1 << 12, dtype=np.int32)
-    move = np.empty(1 << 12, dtype=np.int16)
+    words = shapes.demand.shape[1]
+    width = np.uint64(words)
+    room, size = 256, 1024
+    profile, slot = np.zeros((room, words), dtype=np.uint64), np.full(size, -1, dtype=np.int32)
+    busy, depth, later = np.zeros(room, np.int32), np.zeros(room, np.int32), np.full(room, -1, np.int32)
+    # Profiles to which starts lead, in order; whether one is among them.
+    nodes, led_to = np.zeros(room, np.int32), np.zeros(room, np.bool_)
+    to, moved = np.full((room, kinds), -1, np.int32), np.zeros((room, kinds), np.int16)
     # A profile, and one right after a start; behind both as many words without tokens.
-    behind = 2 * shapes.demand.shape[1] + 1
-    cells, child = np.zeros(behind, dtype=np.uint64), np.zeros(behind, dtype=np.uint64)
+    cells, child = np.zeros(2 * words + 1, dtype=np.uint64), np.zeros(2 * words + 1, dtype=np.uint64)
     slot[hash_words(profile, 0) & np.uint64(size - 1)] = 0
-    nodes, arcs, at = 1, 0, 0
-    complete, looks = True, 0
-    while at < nodes:
-        for i in range(width):
-            cells[i] = profile[np.uint64(at), i]
-        first[at] = arcs
-        needed = (busy[at] + 1) * kinds
-        # What has been found will take more arcs than there may be, if it takes as many as what has been expanded.
-        hopeless = looks > 0 and nodes * arcs > max_arcs * at
-        if looks < len(HOPELESS) and HOPELESS[looks][0] * arcs > max_arcs:
-            hopeless = hopeless or nodes > HOPELESS[looks][1] * at
-            looks += 1
-        if hopeless or arcs + needed > max_arcs or halt[0]:
-            complete = False
-            break
-        while arcs + needed > target.shape[0]:
-            target = np.concatenate((target, np.empty_like(target)))
-            move = np.concatenate((move, np.empty_like(move)))
-        if nodes + needed > profile.shape[0]:
-            larger = max(needed, profile.shape[0])
-            profile = np.concatenate((profile, np.zeros((larger, profile.shape[1]), dtype=np.uint64)))
-            busy = np.concatenate((busy, np.zeros(larger, dtype=np.int32)))
-            depth = np.concatenate((depth, np.zeros(larger, dtype=np.int32)))
-            first = np.concatenate((first, np.zeros(larger, dtype=np.int64)))
-        for w in range(busy[at] + 1):
-            for k in range(kinds):
-                arc = arcs
-                arcs += 1
-                target[arc] = -1
-                move[arc] = 0
-                if not room_for(cells, w, k, shapes):
-                    continue
-                for i in range(width):
-                    child[i] = word_from(cells, w, i, shapes.log_cells) + shapes.demand[np.uint64(k), i]
-                moved = rounds_to_start(child, shapes)
-                # A candidate for the next node is written where it would be.
-                for i in range(width):
-                    profile[np.uint64(nodes), i] = word_from(child, moved, i, shapes.log_cells)
-                h = hash_words(profile, nodes) & np.uint64(size - 1)
-                while slot[h] >= 0 and not same_words(profile, slot[h], nodes):
-                    h = (h + np.uint64(1)) & np.uint64(size - 1)
-                if slot[h] < 0:
-                    slot[h] = nodes
-                    busy[nodes], depth[nodes] = max(busy[at] - w, output[k]) - moved, depth[at] + 1
-                    nodes += 1
-                    target[arc] = nodes - 1
-                    if 2 * nodes > size:
-                        size *= 4
-                        slot = hash_table(profile, nodes, size)
+    led_to[0] = True
+    found, led, done, deepest, complete = 1, 1, 0, np.int64(0), True
+    while done < led:
+        at = np.int64(nodes[done])
+        starts, done = np.int64(depth[at]), done + 1
+        deepest = max(deepest, starts)
+        # Profiles that come up by waiting, until one that came up before.
+        while later[at] < 0:
+            if found * kinds > most or halt[0]:
+                complete = False
+                break
+            if found + kinds + 1 >= room:
+                profile, busy = np.concatenate((profile, np.zeros_like(profile))), np.append(busy, busy)
+                depth, later = np.append(depth, depth), np.append(later, np.full(room, -1, np.int32))
+                nodes, led_to = np.append(nodes, nodes), np.append(led_to, np.zeros(room, np.bool_))
+                to = np.concatenate((to, np.full((room, kinds), -1, np.int32)))
+                moved = np.concatenate((moved, np.zeros((room, kinds), np.int16)))
+                room *= 2
+            depth[at] = starts
+            for i in range(width):
+                cells[i] = profile[np.uint64(at), i]
+            for k in range(kinds + 1):
+                # A candidate for the next profile is written where it would be: after a start or, last, a round.
+                move = 1
+                if k < kinds:
+                    if not room_for(cells, 0, k, shapes):
+                        continue
+                    for i in range(width):
+                        child[i] = cells[i] + shapes.demand[np.uint64(k), i]
+                    move = rounds_to_start(child, shapes)
+                    for i in range(width):
+                        profile[np.uint64(found), i] = word_from(child, move, i, shapes.log_cells)
                 else:
-                    target[arc] = slot[h]
-                move[arc] = moved
-        at += 1
-    nodewise = busy[:nodes].copy(), depth[:nodes].copy(), first[:nodes].copy()
-    return nodewise, (target[:arcs].copy(), move[:arcs].copy()), complete
+                    for i in range(width):
+                        profile[np.uint64(found), i] = word_from(cells, 1, i, shapes.log_cells)
+                h = hash_words(profile, found) & np.uint64(size - 1)
+                while slot[h] >= 0 and not same_words(profile, slot[h], found):
+                    h = (h + np.uint64(1)) & np.uint64(size - 1)
+                reached = np.int64(slot[h])
+                if reached < 0:
+                    reached = np.int64(found)
+                    slot[h] = found
+                    busy[found] = max((max(busy[at], output[k]) if k < kinds else busy[at]) - move, 0)
+                    depth[found] = starts + (k < kinds)
+                    found += 1
+                    if 2 * found > size:
+                        size *= 4
+                        slot = hash_table(profile, found, size)
+                if k == kinds:
+                    later[at] = reached
+                    at = reached
+                    break
+                to[at, k], moved[at, k] = reached, move
+                if not led_to[reached]:
+                    led_to[reached] = True
+                    nodes[led] = reached
+                    led += 1
+        if not complete:
+            found = led = 0
+            break
+    # In ascending order of starts and then busy rounds each profile comes after the one it is a round later.
+    longest = np.int64(output.max()) + 1
+    begin = np.zeros((deepest + 1) * longest + 1, np.int64)
+    for p in range(found):
+        begin[depth[p] * longest + busy[p] + 1] += 1
+    begin = np.cumsum(begin)
+    number = np.empty(found, np.int32)
+    for p in range(found):
+        place = depth[p] * longest + busy[p]
+        number[p] = begin[place]
+        begin[place] += 1
+    new_depth, new_later = np.empty(found, np.int32), np.empty(found, np.uint32)
+    new_to, new_moved = np.empty((kinds, found), np.uint32), np.empty((kinds, found), np.int16)
+    for p in range(found):
+        x = number[p]
+        new_depth[x], new_later[x] = depth[p], number[later[p]]
+        for k in range(kinds):
+            new_to[k, x] = number[to[p, k]] if to[p, k] >= 0 else found
+            new_moved[k, x] = moved[p, k]
+    return number[nodes[:led]], (new_depth, new_later, new_to, new_moved), complete
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -204,75 +227,47 @@ def hash_table(profile, count, size):
 
 
 @njit(cache=True, nogil=True)
-def starts_only(first, busy, target, move, kinds):
-    """The arcs that are starts, for the sweeps: where those of each node begin, wait, rounds in all, class, target."""
-    nodes = busy.shape[0]
-    begin = np.zeros(nodes + 1, dtype=np.uint64)
-    size = 0
-    for arc in range(target.shape[0]):
-        size += target[arc] >= 0
-    wait, lag = np.empty(size, dtype=np.int16), np.empty(size, dtype=np.int16)
-    kind, to = np.empty(size, dtype=np.uint16), np.empty(size, dtype=np.uint32)
-    at = np.uint64(0)
-    for c in range(nodes):
-        code = np.uint64(first[c])
-        for w in range(busy[c] + 1):
-            for k in range(kinds):
-                if target[code] >= 0:
-                    wait[at], lag[at], kind[at], to[at] = w, w + move[code], k, target[code]
-                    at += np.uint64(1)
-                code += np.uint64(1)
-        begin[c + 1] = at
-    return begin, wait, lag, kind, to
+def start_now(row, before, lo, hi, later_cost, start_cost, to, moved):
+    """Fill ``row[lo:hi]`` with the least costs of starts at once, of the rounds after them and of what they lead to."""
+    for k in range(np.uint64(len(start_cost))):
+        own = start_cost[k]
+        for p in range(np.uint64(lo), np.uint64(hi)):
+            value = own + later_cost * moved[k, p] + before[to[k, p]]
+            row[p] = min(row[p], value) if k > 0 else value
 
 
 @njit(cache=True, nogil=True)
-def sweep(cost, j, lo, hi, scale, start_cost, begin, wait, lag, kind, to):
-    """Fill ``cost[j, lo:hi]``, the least cost of j >= 1 starts from each profile, from ``cost[j - 1]``."""
-    before, row, later = cost[j - 1], cost[j], scale * (j - 1)
-    # From the empty worker j starts cost no more than from any other: once waiting makes up for that, stop.
-    floor = np.int64(2**62)
-    for arc in range(begin[1]):
-        floor = min(floor, start_cost[kind[arc]] + later * lag[arc] + before[to[arc]])
-    for c in range(np.uint64(lo), np.uint64(hi)):
-        best = np.int64(2**62)
-        for arc in range(begin[c], begin[c + np.uint64(1)]):
-            waited = scale * wait[arc]
-            if waited * j + floor >= best:
-                break
-            # The wait delays all j requests, the rounds after the start all but the one that starts.
-            best = min(best, waited + later * lag[arc] + start_cost[kind[arc]] + before[to[arc]])
-        row[c] = best
+def start_later(row, hi, round_cost, later):
+    """Lower ``row[:hi]`` to what it costs to wait a round, where that is less."""
+    for p in range(np.uint64(1), np.uint64(hi)):
+        row[p] = min(row[p], row[later[p]] + round_cost)
 
 
 @njit(cache=True, nogil=True)
-def sweeps(cost, reach, scale, start_cost, begin, wait, lag, kind, to):
-    """Fill the first ``reach[j]`` entries of each ``cost[j]``, j >= 1."""
+def sweeps(cost, reach, scale, start_cost, later, to, moved):
+    """Fill the first ``reach[j]`` entries of each ``cost[j]``, j >= 1, the least costs of j starts."""
     for j in range(1, cost.shape[0]):
-        sweep(cost, j, 0, reach[j], scale, start_cost, begin, wait, lag, kind, to)
+        # A round after a start delays all requests but the one that starts, a wait before it this one as well.
+        start_now(cost[j], cost[j - 1], 0, reach[j], scale * (j - 1), start_cost, to, moved)
+        start_later(cost[j], reach[j], scale * j, later)
 
 
 @njit(cache=True, nogil=True)
-def path(cost, scale, start_cost, first, busy, target, move, kinds):
+def path(cost, scale, start_cost, later, to, moved):
     """Class and start round of each run on an optimal path of the relaxed problem, in order."""
-    n = cost.shape[0] - 1
+    n, nowhere = cost.shape[0] - 1, len(later)
     kind, start = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    c = t = following = lag = 0
+    p, t = np.int64(0), 0
     for j in range(n, 0, -1):
-        arc = first[c]
-        found = False
-        for w in range(busy[c] + 1):
-            for k in range(kinds):
-                node = target[arc]
-                if node >= 0 and not found:
-                    value = scale * (w * j + move[arc] * (j - 1)) + start_cost[k] + cost[j - 1, node]
-                    if value == cost[j, c]:
-                        kind[n - j], start[n - j] = k, t + w
-                        following, lag = node, w + move[arc]
-                        found = True
-                arc += 1
-            if found:
+        k = 0
+        while True:
+            q = np.int64(to[k, p])
+            if q < nowhere and scale * moved[k, p] * (j - 1) + start_cost[k] + cost[j - 1, q] == cost[j, p]:
                 break
-        c = following
-        t += lag
+            k += 1
+            if k == len(start_cost):
+                k, t, p = 0, t + 1, np.int64(later[p])
+        kind[n - j], start[n - j] = k, t
+        t += moved[k, p]
+        p = q
     return kind, start

@@ -22,7 +22,7 @@ from kvopt.exact import kernels
 from kvopt.exact import parts as parting
 from kvopt.exact.kernels import Children, Labels, Lineage, Packed, Priced, Relaxed, Rules, Shapes, Trace
 from kvopt.exact.parts import Part
-from kvopt.exact.relaxation import Relaxation, arcs_of
+from kvopt.exact.relaxation import Relaxation
 from kvopt.exact.watch import Watch
 from kvopt.model import Instance, IntArray, exact_sum
 from kvopt.monitor import Monitor
@@ -507,10 +507,12 @@ class Search:
         """The relaxation as the kernels read it."""
         relaxation = self.relaxation
         if relaxation is None:
-            none, small = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
-            table = np.zeros((0, 0), dtype=np.int64)
-            return Relaxed(False, none, none, table, none, small, small, np.zeros(0, dtype=np.int16))
-        return Relaxed(True, relaxation.class_of, relaxation.reward, relaxation.cost, *arcs_of(relaxation.graph))
+            none, table = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
+            nowhere = table.astype(np.uint32), table.astype(np.int16)
+            return Relaxed(False, none, none, table, none.astype(np.uint32), *nowhere)
+        graph = relaxation.graph
+        by_type, starts = (relaxation.class_of, relaxation.reward), (graph.later, graph.to, graph.moved)
+        return Relaxed(True, *by_type, relaxation.cost, *starts)
 
     def _packed(self) -> Packed:
         """The packing as the kernels read it."""

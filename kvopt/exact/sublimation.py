@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kvopt.exact import sublimation_kernels as kernels
-from kvopt.exact.relaxation import Relaxation, arcs_of, with_multipliers
+from kvopt.exact.relaxation import Relaxation, with_multipliers
 from kvopt.exact.search import Search
 from kvopt.exact.sublimation_kernels import ALIVE, EMPTY
 from kvopt.exact.watch import Watch
@@ -64,13 +64,13 @@ def climb(search: Search, most_arcs: int) -> Closed | None:
     Parameters
     ----------
     search : Search
-        With a relaxation. Its instance must be a backlog.
+        With a relaxation that keeps all types apart. Its instance must be a backlog.
     most_arcs : int
         Arcs between states above which a limit is given up.
     """
     monitor, watch = search.monitor, Watch(search.monitor)
     assert search.relaxation is not None
-    worth = len(search.relaxation.graph.target) * search.instance.n // REFIT_ARCS
+    worth = search.relaxation.graph.arcs * search.instance.n // REFIT_ARCS
     closed, bound, step, failures = None, search.ceiling(search.root_bound), 1, 0
     while not (monitor.stopped or monitor.gap_reached):
         assert monitor.incumbent is not None
@@ -87,7 +87,7 @@ def climb(search: Search, most_arcs: int) -> Closed | None:
             continue
         closed, bound = found, limit + 1
         step *= GROWTH if GROWTH**2 * arcs < min(most_arcs, max(worth, SMALL)) else 1
-        if found.stages and search.all_types_relaxed and arcs > worth:
+        if found.stages and arcs > worth:
             refit(search, found.stages[0].multipliers)
             bound = max(bound, search.ceiling(search.root_bound))
         monitor.raise_bound(bound)
@@ -119,8 +119,9 @@ def settle(search: Search, limit: int, most_arcs: int, watch: Watch) -> tuple[Cl
 
     scaled = scale * limit
     rest = scaled - int((types.count * relaxation.reward).sum())
-    given = (types.prompt, types.output, instance.capacity, relaxation.class_of, relaxation.reward, scale, n)
-    state, layers = run(kernels.generate, *given, arcs_of(relaxation.graph), relaxation.cost, rest, most_arcs)
+    graph = relaxation.graph
+    given = (graph.later, graph.to, graph.moved, relaxation.cost, rest, most_arcs)
+    state, layers = run(kernels.generate, scale * types.output - relaxation.reward, scale, n, *given)
     arcs, multipliers, stages, counted = len(layers.kind), relaxation.reward, [], np.zeros(len(types), dtype=bool)
     while state == ALIVE:
         multipliers, value, cost, excess, kind, start = run(
