@@ -26,7 +26,7 @@ from kvopt.monitor import Monitor
 #: Most classes, and most types that are kept apart on trial, whatever the graph they make.
 MAX_CLASSES, ALL_TYPES = 8, 4
 #: Most steps of the multipliers, and most arcs, each counted for each number of requests to start, that they look at.
-MULTIPLIER_STEPS, MULTIPLIER_WORK = 24, 3_000_000_000
+MULTIPLIER_STEPS, MULTIPLIER_WORK = 24, 1_000_000_000
 #: Fewest and most steps where sublimation goes on from there, on a small part of the graph; one for so many requests.
 FIRST_STEPS, REQUESTS_PER_STEP = (4, 8), 5
 #: Most steps with few types in classes: the search needs bounds on labels rather than the best one at the root.
@@ -43,7 +43,7 @@ MAX_OUTPUT = 256
 
 @dataclass(frozen=True)
 class Effort:
-    """Largest graph of profiles: arcs, arcs times requests (the work of one sweep), and arcs for each request."""
+    """Largest graph: arcs (profiles times classes), arcs times requests (work of a sweep), arcs for each request."""
 
     arcs: int
     work: int
@@ -51,17 +51,17 @@ class Effort:
 
 
 #: A millisecond or two; less with few requests, which a search settles as fast.
-TINY = Effort(arcs=30_000, work=500_000, each=1_500)
+TINY = Effort(arcs=15_000, work=250_000, each=750)
 #: Some ten milliseconds.
-LIGHT = Effort(arcs=300_000, work=30_000_000)
+LIGHT = Effort(arcs=150_000, work=15_000_000)
 #: Up to a tenth of a second.
-MIDDLE = Effort(arcs=1_000_000, work=100_000_000)
+MIDDLE = Effort(arcs=500_000, work=50_000_000)
 #: A second or two.
-MEDIUM = Effort(arcs=3_000_000, work=200_000_000)
+MEDIUM = Effort(arcs=1_500_000, work=100_000_000)
 #: For instances that resist: up to a minute.
-HEAVY = Effort(arcs=16_000_000, work=1_000_000_000)
+HEAVY = Effort(arcs=4_000_000, work=250_000_000)
 #: The last resort for few types: a minute or two, and two or three gigabytes.
-HUGE = Effort(arcs=100_000_000, work=6_000_000_000)
+HUGE = Effort(arcs=25_000_000, work=1_500_000_000)
 
 
 @dataclass(frozen=True, eq=False)
