@@ -35,6 +35,9 @@ CLASS_STEPS = 1
 SHARED_PROFILES = 20_000
 #: The ascent ends when its steps, as a fraction of the open gap, are shorter than this.
 STRIDE_END = 0.1
+#: Most costs to go, and most words of all profiles, of a graph: 2.4 and 0.4 GB; and words from which on profiles take
+#: longer to make in proportion.
+MOST_COSTS, MOST_WORDS, FEW_WORDS = 300_000_000, 50_000_000, 8
 #: More than any cost.
 NEVER = 2**61
 #: Longest output (cells of a profile) for which the relaxation is tried.
@@ -169,7 +172,9 @@ def profile_graph(
     instance: Instance, prompt: IntArray, output: IntArray, effort: Effort, watch: Watch
 ) -> ProfileGraph | None:
     """The graph of all profiles that starts of the shapes can make; None when it is larger than `effort`."""
-    arcs = min(effort.arcs, effort.work // instance.n, effort.each * instance.n)
+    kinds, n, words = len(output), instance.n, kernels.words_of(int(output.max()), instance.capacity)
+    arcs = min(effort.arcs, FEW_WORDS * effort.arcs // words, effort.work // n, effort.each * n)
+    arcs = min(arcs, kinds * MOST_COSTS // n, kinds * MOST_WORDS // words)
     arguments = (watch.halt, prompt, output, instance.capacity, arcs)
     (found,) = [kernels.closure(*arguments)] if arcs <= LIGHT.arcs else watch.run(kernels.closure, [arguments])
     nodes, columns, complete = found

@@ -35,13 +35,26 @@ class Shapes(NamedTuple):
     log_cells: int
 
 
+@njit(cache=True, nogil=True, inline="always")
+def log_cells_of(capacity):
+    """Logarithm to base 2 of the cells in a word: cells have 8 bits where that is enough, else 16."""
+    return 3 if capacity < 128 else 2
+
+
+@njit(cache=True, nogil=True)
+def words_of(output, capacity):
+    """Words that the profile of an output takes."""
+    cells = 1 << log_cells_of(capacity)
+    return (output + cells - 1) // cells
+
+
 @njit(cache=True, nogil=True)
 def packed_shapes(prompt, output, capacity):
     """The shapes, with cells of 8 or 16 bits."""
-    log_cells = 3 if capacity < 128 else 2
+    log_cells = log_cells_of(capacity)
     cells = 1 << log_cells
     bits = 64 // cells
-    kinds, words = len(prompt), (output.max() + cells - 1) // cells
+    kinds, words = len(prompt), words_of(output.max(), capacity)
     demand, test = np.zeros((kinds, words), dtype=np.uint64), np.zeros((kinds, words), dtype=np.uint64)
     used, easy = ((output + cells - 1) // cells).astype(np.uint64), np.empty(kinds, dtype=np.uint64)
     found = 0
