@@ -85,6 +85,23 @@ def test_no_certificate_proves_more_than_the_optimum() -> None:
     assert weaker > 0
 
 
+@settings(max_examples=60)
+@given(instances(max_n=7, max_arrival=0), st.integers(-2, 8))
+def test_a_relaxation_in_classes_proves_nothing_false(instance: Instance, multiplier: int) -> None:
+    """The format allows types in one class, whose profiles are below the true ones: a larger layout, still a bound."""
+    assume(len(instance.types) <= ALL_TYPES)
+    _, closed = climbed(instance)
+    assume(closed is not None)
+    assert closed is not None
+    classes = {"class_of": [0] * len(instance.types), "multipliers": [multiplier * closed.scale]}
+    best = solve(instance, "brute-force").total_latency
+    for threshold in (closed.threshold, best, best + 1):
+        certificate = sublimation_certificate(replace(closed, threshold=threshold)).as_dict()
+        bound = proved(instance, certificate | {"relaxation": classes})
+        assert bound is not None
+        assert bound <= min(threshold, best)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -219,8 +219,7 @@ def relax(
     multiplier = np.bincount(class_of, weights=types.count * guess, minlength=number) / size
     lacking = scale * (types.output - graph.output[class_of] - types.arrival)
     constant = int(types.count @ lacking)
-    cost, reach = np.zeros((instance.n + 1, graph.profiles + 1), dtype=np.int64), graph.reach(instance.n)
-    cost[:, -1] = NEVER
+    cost, reach = unfilled(graph, instance.n), graph.reach(instance.n)
     tried, best_value, best = None, None, np.rint(multiplier).astype(np.int64)
     direction, stride = size * 0.0, 1.0
     steps = MULTIPLIER_WORK // (graph.arcs * instance.n)
@@ -262,9 +261,9 @@ def relax(
 def with_multipliers(relaxation: Relaxation, scale: int, multipliers: IntArray, monitor: Monitor) -> Relaxation | None:
     """The same relaxation, each type a class of its own, with other multipliers; None when the monitor stops."""
     graph = relaxation.graph
-    cost = np.zeros_like(relaxation.cost)
-    cost[:, -1] = NEVER
-    if not fill(cost, graph.reach(len(cost) - 1), graph, scale, multipliers, monitor):
+    n = len(relaxation.cost) - 1
+    cost = unfilled(graph, n)
+    if not fill(cost, graph.reach(n), graph, scale, multipliers, monitor):
         return None
     reward = relaxation.reward - relaxation.multipliers + multipliers
     return Relaxation(relaxation.class_of, multipliers, graph, cost, reward)
@@ -298,6 +297,13 @@ def full_graph(instance: Instance, effort: Effort, watch: Watch) -> tuple[IntArr
         return None
     graph = profile_graph(instance, types.prompt.copy(), types.output.copy(), effort, watch)
     return None if graph is None else (np.arange(len(types)), graph)
+
+
+def unfilled(graph: ProfileGraph, requests: int) -> IntArray:
+    """Room for `Relaxation.cost` with so many requests: zero but for the last column."""
+    cost = np.zeros((requests + 1, graph.profiles + 1), dtype=np.int64)
+    cost[:, -1] = NEVER
+    return cost
 
 
 def fill(
